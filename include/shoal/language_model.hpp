@@ -1,0 +1,96 @@
+// LanguageModel: next-token logits for many contexts at once. Contexts are nodes of a tree of distinct token sequences;
+// equal contexts are one node and are computed once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shoal/ids.hpp"
+#include "shoal/vocabulary.hpp"
+
+namespace shoal {
+
+struct ChatMessage {
+  std::string role;  ///< system, user or assistant
+  std::string content;
+};
+
+/// How many contexts a tree must be able to hold at once, and how far beyond the prompt they grow.
+struct ContextLimits {
+  int contexts = 1;
+  int new_tokens = 0;
+};
+
+/// One rank's contexts for one prompt. Not thread-safe; may use the rank's worker threads inside.
+class ContextTree {
+ public:
+  virtual ~ContextTree() = default;
+
+  /// The prompt. The tree keeps a reference of its own to it.
+  [[nodiscard]] virtual ContextId root() const = 0;
+  /// The context @p parent + @p token, with one reference more than before; equal arguments give the same node while it
+  /// lives. Computes nothing.
+  virtual ContextId extend(ContextId parent, TokenId token) = 0;
+  virtual void retain(ContextId context) = 0;
+  virtual void release(ContextId context) = 0;
+  /// Next-token logits of distinct contexts, in their order: @p logits is [contexts.size(), vocabulary size], row-major.
+  /// A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be called again
+  /// for the same context.
+  virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
+  /// Tokens beyond the prompt and the key/value data that a rank holding only the prompt lacks.
+  [[nodiscard]] virtual std::string pack(ContextId context) const = 0;
+  /// Inverse of pack, on another rank's tree for the same prompt; the result carries one reference.
+  virtual ContextId unpack(std::string_view packed) = 0;
+  /// Distinct live contexts / live key-value blocks, for the trace.
+  [[nodiscard]] virtual std::size_t live_contexts() const = 0;
+  [[nodiscard]] virtual std::size_t live_blocks() const = 0;
+};
+
+struct ModelSummary {
+  std::string id;            ///< directory, hub id or file as the user gave it
+  std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
+  std::string device;        ///< cpu
+  std::string dtype;         ///< f32 or bf16, as computed
+  std::string hash;          ///< fingerprint of configuration and weights, hex
+  std::uint64_t parameters = 0;
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t kv_bytes_per_token = 0;
+  int vocabulary_size = 0;
+  int max_context = 0;  ///< tokens
+};
+
+enum class SpecialTokens { no, yes };
+
+/// A model with its tokenizer. Immutable; shared by every run of a rank.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  [[nodiscard]] virtual const ModelSummary& summary() const = 0;
+  [[nodiscard]] virtual const Vocabulary& vocabulary() const = 0;
+  /// @throws UsageError if @p text is not UTF-8 or has a character that the model cannot represent
+  [[nodiscard]] virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens add_special) const = 0;
+  [[nodiscard]] virtual std::string decode(std::span<const TokenId> ids) const = 0;
+  /// A token as `shoal tokenize` shows it.
+  [[nodiscard]] virtual std::string piece(TokenId id) const = 0;
+  [[nodiscard]] virtual bool has_chat_template() const = 0;
+  /// The conversation as the model expects it, ready for encode(..., SpecialTokens::no), the assistant's turn opened.
+  [[nodiscard]] virtual std::string render_chat(std::span<const ChatMessage> messages) const = 0;
+  /// Prefills @p prompt (non-empty for transformers).
+  /// @throws UsageError if prompt + new tokens exceed the context length or the memory at hand
+  [[nodiscard]] virtual std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits limits) const = 0;
+  /// log p(ids[i] | ids[0..i-1]) in nats; entry 0 is NaN (nothing before it) unless the model has a start distribution.
+  [[nodiscard]] virtual std::vector<double> score(std::span<const TokenId> ids) const = 0;
+};
+
+enum class DType { automatic, f32, bf16 };
+
+/// @param source a checkpoint directory, a Hugging Face id in the local hub cache, `minnow`, or `tabular:FILE`
+/// @throws ModelError, with the download command when a hub id is not in the cache
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype);
+
+}  // namespace shoal

@@ -1,0 +1,29 @@
+// The rank's worker threads: OpenMP, the same pool that oneDNN uses, so that threads are never counted twice.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+
+namespace shoal {
+
+void set_worker_threads(int threads);
+int worker_threads();
+
+/// Calls body(i) for i in [0, n), each index once, on the rank's workers. Bodies must not depend on each other.
+/// The first exception thrown is rethrown after all have ended.
+template <class Body>
+void parallel_for(std::size_t n, const Body& body) {
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic) if (n > 1)
+  for (std::size_t i = 0; i < n; ++i) {
+    try {
+      body(i);
+    } catch (...) {
+#pragma omp critical(shoal_parallel_for)
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace shoal

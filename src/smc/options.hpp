@@ -1,0 +1,31 @@
+// Options of one SMC run, after validation.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace shoal::smc {
+
+enum class Resampling { multinomial, stratified, systematic, residual };
+/// What a token is drawn from. model: the (truncated) model; masked: the model restricted to the tokens that every
+/// potential allows, weight = allowed mass.
+enum class ProposalKind { automatic, model, masked };
+
+struct Options {
+  int particles = 50;
+  int batch_size = 10;   ///< tokens between two reweightings
+  int max_tokens = 128;  ///< a particle that has this many is forced to end
+  double temperature = 1.0;
+  int top_k = 0;       ///< 0 = off
+  double top_p = 1.0;  ///< 1 = off
+  ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
+  Resampling resampling = Resampling::systematic;
+  double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
+  double early_stop = 1.0;     ///< stop when the finished particles hold this share of the weight; 1 = all finished
+  std::uint64_t seed = 0;
+  std::vector<std::string> stop;  ///< a particle ends where one of these appears; the string itself is dropped
+};
+
+}  // namespace shoal::smc
