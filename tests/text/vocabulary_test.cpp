@@ -33,7 +33,9 @@ TEST(Vocabulary, TrieSpellsEveryTokenOnce) {
     const bool text = !bytes[i].empty() && i != 17;
     EXPECT_EQ(vocabulary.text_tokens().test(TokenId{i}), text);
     EXPECT_EQ(words.count(i), text ? 1U : 0U);
-    if (text) EXPECT_EQ(words[i], bytes[i]);
+    if (text) {
+      EXPECT_EQ(words[i], bytes[i]);
+    }
   }
   EXPECT_EQ(vocabulary.bytes(TokenId{17}), "");
 }
