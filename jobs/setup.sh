@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Shoal needs to build, test and run. Says what it does; harmless to run twice.
+set -euo pipefail
+
+packages=(
+  build-essential cmake ninja-build pkg-config
+  libopenmpi-dev openmpi-bin openssh-client # ranks (mpirun looks for ssh even on one machine)
+  libhdf5-dev                               # traces
+  libboost-program-options-dev              # command line and job files
+  libdnnl-dev                               # matrix products on the CPU
+  librandom123-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
+  libgtest-dev libbenchmark-dev             # tests and benchmarks
+  python3 python3-h5py                      # one test reads a trace as users of h5py do
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "setup: all ${#packages[@]} packages are installed"
+else
+  sudo=()
+  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+  echo "setup: installing ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  echo "setup: done"
+fi
