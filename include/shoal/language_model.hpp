@@ -37,9 +37,9 @@ class ContextTree {
   virtual ContextId extend(ContextId parent, TokenId token) = 0;
   virtual void retain(ContextId context) = 0;
   virtual void release(ContextId context) = 0;
-  /// Next-token logits of distinct contexts, in their order: @p logits is [contexts.size(), vocabulary size], row-major.
-  /// A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be called again
-  /// for the same context.
+  /// Next-token logits of distinct contexts, in their order: @p logits is [contexts.size(), vocabulary size],
+  /// row-major. A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be
+  /// called again for the same context.
   virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
   /// Tokens beyond the prompt and the key/value data that a rank holding only the prompt lacks.
   [[nodiscard]] virtual std::string pack(ContextId context) const = 0;
@@ -82,7 +82,8 @@ class LanguageModel {
   [[nodiscard]] virtual std::string render_chat(std::span<const ChatMessage> messages) const = 0;
   /// Prefills @p prompt (non-empty for transformers).
   /// @throws UsageError if prompt + new tokens exceed the context length or the memory at hand
-  [[nodiscard]] virtual std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits limits) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
+                                                          ContextLimits limits) const = 0;
   /// log p(ids[i] | ids[0..i-1]) in nats; entry 0 is NaN (nothing before it) unless the model has a start distribution.
   [[nodiscard]] virtual std::vector<double> score(std::span<const TokenId> ids) const = 0;
 };

@@ -64,21 +64,25 @@ Style creative_style();
 /// @throws UsageError
 Style load_style(const std::string& name_or_file);
 
-/// 1 where the whole text matches @p pattern, else 0; prefix = "can still match". A trailing $ and leading ^ are allowed.
+/// 1 where the whole text matches @p pattern, else 0; prefix = "can still match". A trailing $ and leading ^ are
+/// allowed.
 /// @throws UsageError pointing at the position of a syntax error, look-around or back-reference
 PotentialPtr regex_potential(std::string_view pattern, std::string name = "regex");
 PotentialPtr style_potential(Style style, std::string name = "style");
 /// Complete: 1 if min <= length <= max in @p unit, else 0. Prefix: 0 only beyond max.
 enum class LengthUnit { bytes, characters, words, sentences };
 PotentialPtr length_potential(int min, int max, LengthUnit unit, std::string name = "length");
-/// Complete: each missing element multiplies by exp(-penalty); penalty = inf requires them all. Case-insensitive (ASCII).
-PotentialPtr required_elements_potential(std::vector<std::string> elements, double penalty, std::string name = "required");
+/// Complete: each missing element multiplies by exp(-penalty); penalty = inf requires them all. Case-insensitive
+/// (ASCII).
+PotentialPtr required_elements_potential(std::vector<std::string> elements, double penalty,
+                                         std::string name = "required");
 /// 0 as soon as one of the strings occurs (case-insensitive, ASCII).
 PotentialPtr forbidden_content_potential(std::vector<std::string> strings, std::string name = "forbidden");
 /// Minimum of several potentials, in both forms.
 PotentialPtr constraint_potential(std::vector<PotentialPtr> parts, std::string name = "constraint");
 
-/// Feeds @p samples byte by byte and reports the first breach of the invariant (or NaN) as text; empty when none is found.
+/// Feeds @p samples byte by byte and reports the first breach of the invariant (or NaN) as text; empty when none is
+/// found.
 std::string self_check(const Potential& potential, std::span<const std::string> samples);
 
 }  // namespace shoal

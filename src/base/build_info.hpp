@@ -6,11 +6,11 @@
 namespace shoal {
 
 struct BuildInfo {
-  std::string version;   ///< of Shoal
+  std::string version;  ///< of Shoal
   std::string compiler;
-  std::string type;      ///< Release, Debug, ...
-  std::string processor; ///< model name of the processor at hand
-  int cores = 0;         ///< cores that this process may use
+  std::string type;       ///< Release, Debug, ...
+  std::string processor;  ///< model name of the processor at hand
+  int cores = 0;          ///< cores that this process may use
 };
 
 BuildInfo build_info();

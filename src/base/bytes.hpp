@@ -15,16 +15,14 @@ namespace shoal {
 class ByteWriter {
  public:
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  void put(const T& value) {
-    out_.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
+  requires std::is_trivially_copyable_v<T>
+  void put(const T& value) { out_.append(reinterpret_cast<const char*>(&value), sizeof value); }
   void put_string(std::string_view s) {
     put<std::uint64_t>(s.size());
     out_.append(s);
   }
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   void put_span(std::span<const T> values) {
     put<std::uint64_t>(values.size());
     out_.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
@@ -40,16 +38,14 @@ class ByteReader {
  public:
   explicit ByteReader(std::string_view data) : rest_(data) {}
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  T get() {
+  requires std::is_trivially_copyable_v<T> T get() {
     T value;
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
   std::string_view get_string() { return take(get<std::uint64_t>()); }
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  std::vector<T> get_vector() {
+  requires std::is_trivially_copyable_v<T> std::vector<T> get_vector() {
     const auto count = get<std::uint64_t>();
     if (count > rest_.size() / sizeof(T)) throw std::out_of_range("truncated message");
     std::vector<T> values(count);

@@ -25,9 +25,17 @@ double exact_exp(double x) {
   const double r = (x - k * ln2_high) - k * ln2_low;
   // Taylor series of exp on |r| <= ln2/2, degree 13: truncation below 2^-58.
   double p = 1.0 / 6227020800.0;
-  constexpr double inverse_factorials[] = {1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0,
-                                           1.0 / 40320.0,     1.0 / 5040.0,     1.0 / 720.0,     1.0 / 120.0,
-                                           1.0 / 24.0,        1.0 / 6.0,        0.5};
+  constexpr double inverse_factorials[] = {1.0 / 479001600.0,
+                                           1.0 / 39916800.0,
+                                           1.0 / 3628800.0,
+                                           1.0 / 362880.0,
+                                           1.0 / 40320.0,
+                                           1.0 / 5040.0,
+                                           1.0 / 720.0,
+                                           1.0 / 120.0,
+                                           1.0 / 24.0,
+                                           1.0 / 6.0,
+                                           0.5};
   for (const double c : inverse_factorials) p = p * r + c;
   const double value = 1.0 + (r + r * r * p);
   const int exponent = static_cast<int>(k);

@@ -1,5 +1,6 @@
-// exp and log with the same bits on every machine: plain IEEE operations in a fixed order, compiled without contraction.
-// (The C library's versions differ between processors: ifunc, FMA.) Error below 2 ulp over the normal range.
+// exp and log with the same bits on every machine: plain IEEE operations in a fixed order, compiled without
+// contraction. (The C library's versions differ between processors: ifunc, FMA.) Error below 2 ulp over the normal
+// range.
 #pragma once
 
 #include <span>

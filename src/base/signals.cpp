@@ -1,7 +1,8 @@
 #include "base/signals.hpp"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace shoal {
 namespace {

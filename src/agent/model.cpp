@@ -1,0 +1,53 @@
+#include "shoal/model.hpp"
+
+#include <array>
+#include <utility>
+
+#include "cluster/world.hpp"
+#include "shoal/error.hpp"
+
+namespace shoal {
+namespace {
+
+DType dtype_of(const std::string& name) {
+  if (name == "auto") return DType::automatic;
+  if (name == "f32") return DType::f32;
+  if (name == "bf16") return DType::bf16;
+  throw UsageError("bad dtype '" + name + "' (not known) choose one of auto, f32, bf16");
+}
+
+std::string source_of(const ModelSettings& settings) {
+  if (settings.model_type == "minnow") return "minnow";
+  if (settings.model_type != "huggingface")
+    throw UsageError("bad model type '" + settings.model_type + "' (not supported) choose one of huggingface, minnow");
+  const std::string id = model_id_of_size(settings.model_size);
+  return id.empty() ? settings.model_size : id;
+}
+
+}  // namespace
+
+std::string model_id_of_size(const std::string& size) {
+  constexpr std::array<std::pair<const char*, const char*>, 10> sizes{{
+      {"default", "mistralai/Mistral-7B-Instruct-v0.2"},
+      {"small", "TinyLlama/TinyLlama-1.1B-Chat-v1.0"},
+      {"medium", "microsoft/phi-2"},
+      {"large", "meta-llama/Llama-3-8b-chat-hf"},
+      {"xl", "meta-llama/Llama-3-70b-chat-hf"},
+      {"code", "codellama/CodeLlama-7b-instruct-hf"},
+      {"tiny_context", "Qwen/Qwen1.5-0.5B-Chat"},
+      {"small_context", "Qwen/Qwen1.5-0.5B-Chat"},
+      {"medium_context", "Qwen/Qwen1.5-1.8B-Chat"},
+      {"long_context", "Qwen/Qwen1.5-7B-Chat"},
+  }};
+  for (const auto& [name, id] : sizes) {
+    if (size == name) return id;
+  }
+  return {};
+}
+
+std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
+  return std::make_shared<const Model>(
+      Model{settings, load_model(source_of(settings), dtype_of(settings.dtype)), cluster::World::shared()});
+}
+
+}  // namespace shoal

@@ -1,0 +1,220 @@
+#include <unistd.h>
+
+#include <boost/program_options/value_semantic.hpp>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "agent/chat.hpp"
+#include "agent/workers.hpp"
+#include "app/generate_options.hpp"
+#include "app/progress.hpp"
+#include "app/subcommands.hpp"
+#include "base/build_info.hpp"
+#include "base/parallel.hpp"
+#include "base/signals.hpp"
+#include "shoal/error.hpp"
+#include "shoal/model.hpp"
+
+namespace shoal::app {
+namespace {
+
+namespace po = boost::program_options;
+using Json = nlohmann::ordered_json;
+
+struct AgentOptions {
+  GenerateOptions generate;
+  std::string agent = "conversational";
+  std::string model_type = "huggingface";
+  std::string model_size;
+  bool use_cache = false;
+  bool use_monte_carlo = false;
+  bool use_parallel = false;
+};
+
+OptionSet option_set(AgentOptions* o) {
+  OptionSet set;
+  auto agent = po::options_description("Agent");
+  agent.add_options()("agent", po::value(&o->agent)->value_name("TYPE"),
+                      "conversational, formal, technical or creative: answers end like a sentence and lean to that "
+                      "style (conversational)")("model-type", po::value(&o->model_type)->value_name("TYPE"),
+                                                "huggingface, or minnow: the shipped model (huggingface)")(
+      "model-size", po::value(&o->model_size)->value_name("SIZE"),
+      "small_context (Qwen/Qwen1.5-0.5B-Chat), tiny_context, medium_context, long_context, small, medium, large, xl, "
+      "code, default; wins over --model")("use-cache", po::bool_switch(&o->use_cache),
+                                          "answer a conversation seen before from memory")(
+      "use-monte-carlo", po::bool_switch(&o->use_monte_carlo), "steer N particles (without it: one plain sample)")(
+      "use-parallel-monte-carlo", po::bool_switch(&o->use_parallel), "use --workers threads (without it: one)");
+  set.shown.add(agent);
+  add_generation_options(&set, &o->generate, OutputOptions::answers_only);
+  return set;
+}
+
+std::string model_source(const AgentOptions& o) {
+  if (o.model_type == "minnow") return "minnow";
+  if (o.model_type != "huggingface")
+    throw UsageError("bad --model-type '" + o.model_type + "' (not supported) choose one of huggingface, minnow");
+  if (o.model_size.empty()) return o.generate.model;
+  const std::string id = model_id_of_size(o.model_size);
+  if (id.empty())
+    throw UsageError("bad --model-size '" + o.model_size +
+                     "' (not known) choose one of default, small, medium, large, xl, code, tiny_context, "
+                     "small_context, medium_context, long_context");
+  return id;
+}
+
+struct AgentJob {
+  AgentOptions options;
+  std::vector<PotentialPtr> potentials;
+  std::string source;
+  std::vector<std::string> prompts;  ///< empty: interactive
+  Parsed parsed = Parsed::options;
+};
+
+std::vector<std::string> prompts_of(const GenerateOptions& options) {
+  if (options.prompt_file.empty())
+    return options.prompt.empty() ? std::vector<std::string>{} : std::vector{options.prompt};
+  std::vector<std::string> prompts;
+  std::istringstream lines(options.prompt);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) prompts.push_back(line);
+  }
+  if (prompts.empty())
+    throw UsageError("no prompt in '" + options.prompt_file + "' (the file is empty) give one prompt a line");
+  return prompts;
+}
+
+AgentJob parse_job(const Arguments& arguments) {
+  AgentJob job;
+  AgentOptions& options = job.options;
+  job.parsed = parse(arguments, option_set(&options), "agent");
+  if (job.parsed == Parsed::help_wanted) return job;
+  job.source = model_source(options);
+  validate(&options.generate);
+  (void)check_device(options.generate);
+  job.prompts = prompts_of(options.generate);
+  if (options.use_monte_carlo) {
+    job.potentials = default_potentials(options.agent);
+    const auto more = make_potentials(options.generate);
+    job.potentials.insert(job.potentials.end(), more.begin(), more.end());
+  } else {
+    (void)default_potentials(options.agent);
+    options.generate.smc.particles = 1;
+  }
+  return job;
+}
+
+agent::ChatSettings chat_settings(const AgentJob& job, std::shared_ptr<const LanguageModel> model,
+                                  std::shared_ptr<cluster::World> world) {
+  const GenerateOptions& g = job.options.generate;
+  return {.model = std::move(model),
+          .world = std::move(world),
+          .potentials = job.potentials,
+          .smc = g.smc,
+          .timeout_s = g.timeout_s,
+          .system = g.system,
+          .use_cache = job.options.use_cache};
+}
+
+void print_answer(const Answer& answer, const GenerateOptions& options) {
+  if (answer.finish_reason == "extinct")
+    std::cerr << "shoal: extinct: every particle has weight zero (the last were killed by " << answer.extinct_by
+              << ") use more particles or a weaker constraint\n";
+  if (options.json) {
+    std::cout << Json{{"response", answer.response}, {"finish_reason", answer.finish_reason},
+                      {"log_z", answer.log_z},       {"ess", answer.ess},
+                      {"seconds", answer.seconds},   {"cached", answer.cached}}
+                     .dump(-1, ' ', false, Json::error_handler_t::replace)
+              << std::endl;
+  } else {
+    std::cout << answer.response << std::endl;
+  }
+}
+
+int code_of(const Answer& answer) {
+  if (answer.finish_reason == "extinct") return static_cast<int>(ExitCode::extinct);
+  return answer.finish_reason == "signal" ? 128 + answer.signal : 0;
+}
+
+class AgentSession {
+ public:
+  AgentSession(agent::Chat* chat, cluster::World* world, const GenerateOptions& options)
+      : chat_(chat), world_(world), options_(options), root_(world->rank() == Rank{0}) {}
+
+  int answer(const std::string& message) {
+    std::unique_ptr<Progress> progress;
+    if (root_ && !options_.quiet)
+      progress = std::make_unique<Progress>(options_.smc.particles, options_.smc.max_tokens, stderr);
+    const Answer answer = world_->together([&] { return chat_->process(message, progress.get()); });
+    progress.reset();
+    if (root_) print_answer(answer, options_);
+    return code_of(answer);
+  }
+
+  /// Reads messages on rank 0 until end of input, /exit, or a signal.
+  int interact() {
+    const bool terminal = root_ && isatty(STDIN_FILENO) == 1;
+    if (terminal) std::cerr << "shoal agent: type a message; /clear forgets the conversation, /exit ends\n";
+    int worst = 0;
+    for (;;) {
+      const std::string line = world_->broadcast(root_ ? read_line(terminal) : "");
+      if (line == "/exit") return worst;
+      if (line == "/clear") {
+        chat_->clear_history();
+      } else if (!line.empty()) {
+        const int code = answer(line);
+        if (code > 128) return code;
+        worst = std::max(worst, code);
+      }
+    }
+  }
+
+ private:
+  static std::string read_line(bool terminal) {
+    if (terminal) std::cerr << "> " << std::flush;
+    std::string line;
+    return std::getline(std::cin, line) ? line : "/exit";
+  }
+
+  agent::Chat* chat_;
+  cluster::World* world_;
+  const GenerateOptions& options_;
+  bool root_;
+};
+
+}  // namespace
+
+int agent_command(cluster::World& world, const Arguments& arguments) {
+  const bool root = world.rank() == Rank{0};
+  const AgentJob job = world.together([&] { return parse_job(arguments); });
+  if (job.parsed == Parsed::help_wanted) {
+    AgentOptions defaults;
+    if (root)
+      std::cout << "Usage: shoal agent [--prompt TEXT | --prompt-file FILE] [options]      (alone, or under mpirun or "
+                   "srun)\n\n"
+                   "Converses: one prompt, a file with a prompt a line, or interactive when neither is given.\n"
+                << option_set(&defaults).shown;
+    return 0;
+  }
+  const GenerateOptions& options = job.options.generate;
+  if (const std::string note = check_device(options); root && !note.empty()) std::cerr << "shoal: " << note << '\n';
+
+  set_worker_threads(
+      job.options.use_parallel ? agent::choose_workers(options.workers, build_info().cores, world.ranks_on_node()) : 1);
+  auto model = world.together([&] { return load_model(job.source, parse_dtype(options.dtype)); });
+  agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
+  AgentSession session(&chat, &world, options);
+  if (job.prompts.empty()) return session.interact();
+
+  const ScopedSignals signals;
+  int worst = 0;
+  for (const std::string& prompt : job.prompts) {
+    const int code = session.answer(prompt);
+    worst = std::max(worst, code);
+    if (code > 128) break;
+  }
+  return worst;
+}
+
+}  // namespace shoal::app

@@ -1,0 +1,139 @@
+#include <chrono>
+#include <ctime>
+#include <iostream>
+#include <memory>
+
+#include "agent/generation.hpp"
+#include "agent/workers.hpp"
+#include "app/generate_options.hpp"
+#include "app/progress.hpp"
+#include "app/result_output.hpp"
+#include "app/subcommands.hpp"
+#include "base/build_info.hpp"
+#include "base/parallel.hpp"
+#include "base/signals.hpp"
+#include "shoal/error.hpp"
+#include "trace/trace_writer.hpp"
+
+namespace shoal::app {
+namespace {
+
+struct Job {
+  GenerateOptions options;
+  std::vector<PotentialPtr> potentials;
+  Parsed parsed = Parsed::options;
+};
+
+OptionSet option_set(GenerateOptions* options) {
+  OptionSet set;
+  add_generation_options(&set, options, OutputOptions::full);
+  return set;
+}
+
+Job parse_job(const Arguments& arguments) {
+  Job job;
+  job.parsed = parse(arguments, option_set(&job.options), "generate");
+  if (job.parsed == Parsed::help_wanted) return job;
+  if (job.options.prompt.empty() && job.options.prompt_file.empty() && !job.options.model.starts_with("tabular:"))
+    throw UsageError("no prompt (neither --prompt nor --prompt-file is given) give --prompt TEXT");
+  validate(&job.options);
+  job.potentials = make_potentials(job.options);
+  return job;
+}
+
+std::vector<TokenId> encode_prompt(const LanguageModel& model, const GenerateOptions& options) {
+  if (options.raw_prompt || !model.has_chat_template()) {
+    if (!options.system.empty())
+      throw UsageError(
+          "--system cannot be used (the prompt is given to the model as it is) put the text into --prompt");
+    return model.encode(options.prompt, SpecialTokens::yes);
+  }
+  std::vector<ChatMessage> messages;
+  if (!options.system.empty()) messages.push_back({"system", options.system});
+  messages.push_back({"user", options.prompt});
+  return model.encode(model.render_chat(messages), SpecialTokens::no);
+}
+
+void print_help() {
+  GenerateOptions defaults;
+  const OptionSet set = option_set(&defaults);
+  std::cout << "Usage: shoal generate --prompt TEXT [options]      (alone, or under mpirun or srun)\n\n"
+               "Answers a prompt with N particles of a language model, steered by potentials.\n"
+            << set.shown;
+}
+
+int exit_code(const smc::RunResult& result) {
+  switch (result.reason) {
+    case smc::FinishReason::extinct:
+      return static_cast<int>(ExitCode::extinct);
+    case smc::FinishReason::signal:
+      return 128 + result.signal;
+    default:
+      return static_cast<int>(ExitCode::done);
+  }
+}
+
+void report(const smc::RunResult& result, const GenerateOptions& options, const RunContext& context) {
+  if (options.json) {
+    print_json(result, context, std::cout);
+  } else if (result.reason != smc::FinishReason::extinct) {
+    std::cout << result.response << '\n';
+  }
+  if (result.reason == smc::FinishReason::extinct) std::cerr << "shoal: " << extinct_line(result) << '\n';
+  if (options.quiet) return;
+  std::ostream& table = options.json ? std::cerr : std::cout;
+  table << '\n';
+  print_table(result, context, table);
+}
+
+}  // namespace
+
+int generate_command(cluster::World& world, const Arguments& arguments) {
+  const bool root = world.rank() == Rank{0};
+  const Job job = world.together([&] { return parse_job(arguments); });
+  if (job.parsed == Parsed::help_wanted) {
+    if (root) print_help();
+    return 0;
+  }
+  const GenerateOptions& options = job.options;
+  const std::string device_note = world.together([&] { return check_device(options); });
+  if (root && !device_note.empty()) std::cerr << "shoal: " << device_note << '\n';
+
+  const int workers = agent::choose_workers(options.workers, build_info().cores, world.ranks_on_node());
+  set_worker_threads(workers);
+  const auto model = world.together([&] { return load_model(options.model, parse_dtype(options.dtype)); });
+  const auto prompt = world.together([&] { return encode_prompt(*model, options); });
+
+  ObserverList observers;
+  std::unique_ptr<Progress> progress;
+  std::unique_ptr<trace::TraceWriter> trace;
+  world.together([&] {
+    if (!root) return;
+    if (!options.trace.empty()) {
+      trace = std::make_unique<trace::TraceWriter>(
+          options.trace, trace_info(options, job.potentials, *model, world.size(), arguments));
+      observers.add(trace.get());
+    }
+    if (!options.quiet) {
+      progress = std::make_unique<Progress>(options.smc.particles, options.smc.max_tokens, stderr);
+      observers.add(progress.get());
+    }
+  });
+
+  const ScopedSignals signals;
+  const bool observed = trace || progress;
+  const smc::RunResult result = world.together([&] {
+    return agent::generate(world, *model, prompt, job.potentials, options.smc, options.timeout_s,
+                           observed ? &observers : nullptr);
+  });
+  progress.reset();
+  world.together([&] {
+    if (trace) trace->finish(result);
+  });
+  if (root) {
+    report(result, options, {world.size(), workers, options.smc.seed, options.trace});
+  }
+  return exit_code(result);
+}
+
+}  // namespace shoal::app

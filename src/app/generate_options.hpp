@@ -1,0 +1,62 @@
+// Options of `shoal generate` and `shoal agent`: one struct, filled from the command line or a job file, checked before
+// any rank loads a model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/command_line.hpp"
+#include "shoal/language_model.hpp"
+#include "shoal/potential.hpp"
+#include "smc/options.hpp"
+
+namespace shoal::app {
+
+struct GenerateOptions {
+  std::string model = "minnow";
+  std::string prompt;
+  std::string prompt_file;
+  std::string system;  ///< system message of the conversation
+  bool raw_prompt = false;
+  smc::Options smc;
+  int workers = 0;  ///< CPU threads of this rank; 0 = choose
+  std::optional<double> timeout_s;
+  std::string device = "auto";
+  bool use_gpu = false;
+  std::string dtype = "auto";
+  std::string proposal = "auto";
+  std::string resampling = "systematic";
+  std::vector<std::string> regex;
+  std::vector<std::string> style;
+  std::string potentials_file;
+  std::string trace;
+  bool json = false;
+  bool quiet = false;
+};
+
+/// agent answers several prompts and writes no trace.
+enum class OutputOptions { full, answers_only };
+
+/// Registers the options shared by generate and agent, writing into @p target.
+void add_generation_options(OptionSet* set, GenerateOptions* target, OutputOptions output);
+
+/// Checks ranges and names, and fills the enums of smc.
+/// @throws UsageError
+void validate(GenerateOptions* options);
+
+/// Potentials in command line order: --regex, --style, --potentials.
+/// @throws UsageError
+std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
+
+DType parse_dtype(const std::string& name);
+
+/// Where the work runs; only the CPU in this build.
+/// @return a line for the user if --use-gpu-monte-carlo asked for what is not there, else empty
+/// @throws UsageError for --device cuda
+std::string check_device(const GenerateOptions& options);
+
+/// The options as a JSON object, for the trace.
+std::string to_json(const GenerateOptions& options);
+
+}  // namespace shoal::app

@@ -1,0 +1,65 @@
+// The `shoal` program: picks the subcommand and turns errors into one line on rank 0 and an exit code on every rank.
+#include <exception>
+#include <iostream>
+#include <map>
+
+#include "app/subcommands.hpp"
+#include "base/build_info.hpp"
+#include "shoal/error.hpp"
+
+namespace shoal::app {
+namespace {
+
+using Command = int (*)(cluster::World&, const Arguments&);
+
+constexpr const char* usage =
+    "Usage: shoal SUBCOMMAND [options]      (alone, or under mpirun or srun)\n\n"
+    "  generate   answer one prompt with N particles\n"
+    "  agent      converse: one prompt, a file of prompts, or interactive\n"
+    "  score      log-probability of a text, per token\n"
+    "  tokenize   token ids and pieces of a text\n"
+    "  info       version, build, processor, MPI, model summary\n\n"
+    "'shoal SUBCOMMAND --help' lists the options.\n";
+
+int dispatch(cluster::World& world, const Arguments& arguments) {
+  static const std::map<std::string, Command> commands{{"generate", generate_command},
+                                                       {"agent", agent_command},
+                                                       {"score", score_command},
+                                                       {"tokenize", tokenize_command},
+                                                       {"info", info_command}};
+  const bool root = world.rank() == Rank{0};
+  const std::string name = arguments.empty() ? "" : arguments.front();
+  if (name == "--help" || name == "-h" || name == "help") {
+    if (root) std::cout << usage;
+    return 0;
+  }
+  if (name == "--version") {
+    if (root) std::cout << "shoal " << build_info().version << '\n';
+    return 0;
+  }
+  const auto command = commands.find(name);
+  if (command == commands.end()) {
+    if (root && name.empty()) std::cerr << usage;
+    if (root && !name.empty())
+      std::cerr << "shoal: error: unknown subcommand '" << name
+                << "' (not one of generate, agent, score, tokenize, info) see shoal --help\n";
+    return static_cast<int>(ExitCode::usage);
+  }
+  return command->second(world, Arguments(arguments.begin() + 1, arguments.end()));
+}
+
+}  // namespace
+}  // namespace shoal::app
+
+int main(int argc, char** argv) {
+  const auto world = shoal::cluster::World::shared();
+  try {
+    return shoal::app::dispatch(*world, shoal::app::Arguments(argv + 1, argv + argc));
+  } catch (const shoal::cluster::AgreedError& e) {
+    if (world->rank() == shoal::Rank{0}) std::cerr << "shoal: error: " << e.what() << '\n';
+    return static_cast<int>(e.code());
+  } catch (const std::exception& e) {
+    std::cerr << "shoal: internal error on rank " << world->rank().value() << ": " << e.what() << '\n';
+    world->abort(static_cast<int>(shoal::ExitCode::internal));
+  }
+}

@@ -1,0 +1,106 @@
+#include "app/result_output.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace shoal::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// JSON has no infinity: a dead particle's log-weight is null.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json particles_json(const smc::RunResult& result) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < result.particles.size(); ++i) {
+    const auto& particle = result.particles[i];
+    Json tokens = Json::array();
+    for (const TokenId id : particle.tokens) tokens.push_back(id.value());
+    list.push_back({{"id", i},
+                    {"text", particle.text},
+                    {"tokens", std::move(tokens)},
+                    {"log_weight", number(particle.log_weight)},
+                    {"finished", particle.finished}});
+  }
+  return list;
+}
+
+Json timing_json(const smc::RunResult& result) {
+  return {{"wall_s", result.wall_s},
+          {"decode_s", result.times.decode_s},
+          {"potential_s", result.times.potential_s},
+          {"reduce_s", result.times.reduce_s},
+          {"migrate_s", result.times.migrate_s},
+          {"trace_s", result.times.trace_s},
+          {"particle_tokens", result.particle_tokens},
+          {"particle_tokens_per_s", result.wall_s > 0 ? result.particle_tokens / result.wall_s : 0.0}};
+}
+
+std::string format(const char* pattern, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+void row(std::ostream& out, const char* name, const std::string& value) {
+  char label[32];
+  std::snprintf(label, sizeof label, "  %-18s", name);
+  out << label << value << '\n';
+}
+
+std::string phases(const smc::RunResult& result) {
+  const auto share = [&](const char* name, double seconds) {
+    return std::string(name) + format(" %.1f%%", result.wall_s > 0 ? 100.0 * seconds / result.wall_s : 0.0);
+  };
+  const auto& t = result.times;
+  return share("forward", t.decode_s) + ", " + share("potentials", t.potential_s) + ", " +
+         share("weights+collectives", t.reduce_s) + ", " + share("migration", t.migrate_s) + ", " +
+         share("trace", t.trace_s);
+}
+
+}  // namespace
+
+void print_json(const smc::RunResult& result, const RunContext& context, std::ostream& out) {
+  Json posterior = Json::array();
+  for (const auto& entry : result.posterior)
+    posterior.push_back({{"text", entry.text}, {"probability", entry.probability}});
+  const Json json = {{"response", result.response},
+                     {"finish_reason", std::string(to_string(result.reason))},
+                     {"log_z", number(result.log_z)},
+                     {"ess", result.ess},
+                     {"particles", particles_json(result)},
+                     {"posterior", std::move(posterior)},
+                     {"timing", timing_json(result)},
+                     {"ranks", context.ranks},
+                     {"seed", context.seed},
+                     {"trace", context.trace.empty() ? Json(nullptr) : Json(context.trace)}};
+  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+void print_table(const smc::RunResult& result, const RunContext& context, std::ostream& out) {
+  const std::size_t n = result.particles.size();
+  row(out, "ended", std::string(to_string(result.reason)));
+  row(out, "batches", std::to_string(result.batches) + " (" + std::to_string(result.token_steps) + " token steps)");
+  row(out, "ESS", format("%.1f", result.ess) + " of " + std::to_string(n));
+  row(out, "log Z-hat", format("%.4f", result.log_z));
+  row(out, "moved particles",
+      std::to_string(result.migration.moved) + " (" + std::to_string(result.migration.sent) + " states sent, " +
+          format("%.1f MB", result.migration.bytes / 1e6) + ")");
+  row(out, "particle-tokens/s", format("%.0f", result.wall_s > 0 ? result.particle_tokens / result.wall_s : 0.0));
+  row(out, "time",
+      format("%.2f s on ", result.wall_s) + std::to_string(context.ranks) + " rank(s) x " +
+          std::to_string(context.workers) + " worker(s)");
+  row(out, "time by phase", phases(result));
+  row(out, "trace", context.trace.empty() ? "none" : context.trace);
+}
+
+std::string extinct_line(const smc::RunResult& result) {
+  return "extinct: every particle has weight zero after batch " + std::to_string(result.batches) +
+         " (the last were killed by " + result.extinct_by +
+         ") use more particles, a weaker constraint, or --proposal masked";
+}
+
+}  // namespace shoal::app
