@@ -18,8 +18,8 @@ struct Options {
   int batch_size = 10;   ///< tokens between two reweightings
   int max_tokens = 128;  ///< a particle that has this many is forced to end
   double temperature = 1.0;
-  int top_k = 0;       ///< 0 = off
-  double top_p = 1.0;  ///< 1 = off
+  int top_k = 0;                                    ///< 0 = off
+  double top_p = 1.0;                               ///< 1 = off
   ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
   Resampling resampling = Resampling::systematic;
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always

@@ -29,20 +29,20 @@ struct PhaseTimes {
 /// One row per batch, complete on rank 0, in logical order. Vectors of the particle kind have N entries.
 struct BatchRecord {
   std::uint32_t batch = 0;
-  double time_s = 0.0;      ///< since the run began
-  int tokens = 0;           ///< token steps in this batch (<= batch size)
-  double ess = 0.0;         ///< before resampling
-  double log_z = 0.0;       ///< estimate after this batch
+  double time_s = 0.0;  ///< since the run began
+  int tokens = 0;       ///< token steps in this batch (<= batch size)
+  double ess = 0.0;     ///< before resampling
+  double log_z = 0.0;   ///< estimate after this batch
   bool resampled = false;
   MigrationStats migration;
   std::uint64_t unique_contexts = 0;  ///< rows of the last forward pass, summed over ranks
   PhaseTimes times;
-  std::vector<double> log_weight;      ///< after reweighting, before resampling; logsumexp - ln N = log_z
-  std::vector<std::uint32_t> ancestor; ///< parent of slot i at the *end* of this batch (identity if not resampled)
-  std::vector<std::int32_t> rank;      ///< owner while this batch was decoded
-  std::vector<std::int32_t> token;     ///< [N, batch size], -1 padded; the end of sequence is recorded as its token id
+  std::vector<double> log_weight;       ///< after reweighting, before resampling; logsumexp - ln N = log_z
+  std::vector<std::uint32_t> ancestor;  ///< parent of slot i at the *end* of this batch (identity if not resampled)
+  std::vector<std::int32_t> rank;       ///< owner while this batch was decoded
+  std::vector<std::int32_t> token;      ///< [N, batch size], -1 padded; the end of sequence is recorded as its token id
   std::vector<std::uint8_t> finished;
-  std::vector<double> potential;       ///< [potentials, N]: log value (prefix, or complete if finished)
+  std::vector<double> potential;  ///< [potentials, N]: log value (prefix, or complete if finished)
 };
 
 /// Called on rank 0 after each batch.
@@ -71,7 +71,7 @@ struct RunResult {
   int signal = 0;                                 ///< its number if reason is signal
   double log_z = 0.0;                             ///< equal on all ranks
   double ess = 0.0;
-  std::string extinct_by;     ///< potential that killed the last particles, if extinct
+  std::string extinct_by;  ///< potential that killed the last particles, if extinct
   std::uint32_t batches = 0;
   int token_steps = 0;
   std::uint64_t particle_tokens = 0;  ///< tokens drawn, over all ranks
@@ -79,9 +79,9 @@ struct RunResult {
   PhaseTimes times;                   ///< totals of this rank
   double wall_s = 0.0;
   // Rank 0 only:
-  std::vector<ParticleResult> particles;   ///< logical order
-  std::vector<PosteriorEntry> posterior;   ///< distinct texts by falling probability, ties by text
-  std::string response;                    ///< most probable text; finished ones first
+  std::vector<ParticleResult> particles;  ///< logical order
+  std::vector<PosteriorEntry> posterior;  ///< distinct texts by falling probability, ties by text
+  std::string response;                   ///< most probable text; finished ones first
 };
 
 /// Runs on every rank of @p transport with equal arguments.

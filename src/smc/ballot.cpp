@@ -1,0 +1,60 @@
+#include "smc/ballot.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace shoal::smc {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Deaths in the order of their steps; (step, culprit) can be read back for steps below 2^31 and 2^20 potentials.
+constexpr double culprits = 1 << 20U;
+
+double code_of(const Death& death) { return death.step * culprits + (death.culprit + 2); }
+
+}  // namespace
+
+Ballot::Ballot(std::size_t particles) : log_weight(particles, -infinity) {}
+
+void Ballot::count(const Population& population, bool with_finished) {
+  finished.assign(with_finished ? log_weight.size() : 0, 0.0);
+  for (const Particle& particle : population.particles()) {
+    const auto id = particle.id.value();
+    const double weight = particle.updated_log_weight();
+    const Status status = particle.updated_status();
+    if (weight < infinity)
+      log_weight[id] = weight;
+    else
+      bad_particle = std::max(bad_particle, static_cast<double>(id));
+    if (with_finished) finished[id] = is_finished(status) ? 1.0 : 0.0;
+    if (status == Status::growing) growing = 1.0;
+    if (status == Status::forced) forced = 1.0;
+    if (status == Status::dead) last_death = std::max(last_death, code_of(particle.death));
+  }
+}
+
+void Ballot::agree(Transport* transport) {
+  double* const flags[] = {&failed_rank, &bad_particle, &deadline, &signal,     &steps,
+                           &minus_limit, &growing,      &forced,   &last_death, &observed};
+  std::vector<double> entries;
+  for (const double* flag : flags) entries.push_back(*flag);
+  entries.insert(entries.end(), log_weight.begin(), log_weight.end());
+  entries.insert(entries.end(), finished.begin(), finished.end());
+
+  transport->allreduce_max(entries);
+
+  auto from = entries.cbegin();
+  for (double* flag : flags) *flag = *from++;
+  for (double& weight : log_weight) weight = *from++;
+  for (double& share : finished) share = *from++;
+}
+
+std::size_t Ballot::agreed_tokens() const { return static_cast<std::size_t>(std::min(steps, -minus_limit)); }
+
+Culprit Ballot::last_culprit() const {
+  return last_death == 0.0 ? model_culprit : static_cast<Culprit>(std::fmod(last_death, culprits)) - 2;
+}
+
+}  // namespace shoal::smc

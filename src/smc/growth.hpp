@@ -1,0 +1,62 @@
+// What one step does to one particle: text, potential states and increment. Pure in the particle and the potentials,
+// so that particles advance in parallel.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+
+#include "smc/population.hpp"
+#include "smc/stop_strings.hpp"
+
+namespace shoal::smc {
+
+/// A log-weight increment as a sum of terms that remembers which one was -inf first.
+class Increment {
+ public:
+  Increment(double value, Culprit culprit) : value_(value), culprit_(culprit) {}
+  void add(double term, Culprit culprit) {
+    if (value_ > -infinity_ && term == -infinity_) culprit_ = culprit;
+    value_ += term;
+  }
+  [[nodiscard]] double value() const { return value_; }
+  [[nodiscard]] Culprit culprit() const { return culprit_; }
+
+ private:
+  static constexpr double infinity_ = std::numeric_limits<double>::infinity();
+  double value_;
+  Culprit culprit_;
+};
+
+/// The rules by which a particle grows. Arguments must outlive it.
+class Growth {
+ public:
+  Growth(std::span<const PotentialPtr> potentials, const StopStrings& stops, const Vocabulary& vocabulary)
+      : potentials_(potentials), stops_(stops), vocabulary_(vocabulary) {}
+
+  /// Appends a token; cheap potentials go from one prefix value to the next. If that completes a stop string, the text
+  /// is cut before it and the particle is finished: potentials go to the complete value of the text that is left.
+  void append(Particle* particle, TokenId token, Increment increment, std::uint32_t step) const;
+  /// Finishes the text as it is: cheap potentials go from prefix to complete.
+  void complete(Particle* particle, Status status, Increment increment, std::uint32_t step) const;
+  /// Records the increment; one of -inf makes the particle dead.
+  static void finish_step(Particle* particle, Increment increment, std::uint32_t step);
+
+  /// Takes an expensive potential from its value at the start of the batch to the one of the particle's text.
+  void evaluate_expensive(std::size_t k, Particle* particle, std::uint32_t step) const;
+  /// Adds the change that an evaluation made.
+  static void add_expensive(std::size_t k, Particle* particle, std::uint32_t step);
+  /// Takes back all but the first @p tokens of the batch; a no-op if there were no more.
+  void restore(Particle* particle, std::size_t tokens) const;
+
+ private:
+  [[nodiscard]] bool is_cheap(std::size_t k) const { return potentials_[k]->cost() == Cost::cheap; }
+  [[nodiscard]] double log_complete_of(std::size_t k, std::string_view text) const;
+
+  std::span<const PotentialPtr> potentials_;
+  const StopStrings& stops_;
+  const Vocabulary& vocabulary_;
+};
+
+}  // namespace shoal::smc

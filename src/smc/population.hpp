@@ -1,0 +1,124 @@
+// Population: this rank's particles by logical id, and how they travel. Owns their texts, potential states and
+// references to contexts; a child shares its parent's context until they differ.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shoal/language_model.hpp"
+#include "shoal/potential.hpp"
+#include "smc/stop_strings.hpp"
+#include "smc/transport.hpp"
+
+namespace shoal::smc {
+
+/// One counted reference to a node of a context tree.
+class ContextReference {
+ public:
+  ContextReference() = default;
+  /// Takes over a reference that is already counted.
+  ContextReference(ContextTree* tree, ContextId id) : tree_(tree), id_(id) {}
+  ContextReference(const ContextReference& other) : tree_(other.tree_), id_(other.id_) {
+    if (tree_ != nullptr) tree_->retain(id_);
+  }
+  ContextReference(ContextReference&& other) noexcept : tree_(std::exchange(other.tree_, nullptr)), id_(other.id_) {}
+  ContextReference& operator=(ContextReference other) noexcept {
+    std::swap(tree_, other.tree_);
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~ContextReference() {
+    if (tree_ != nullptr) tree_->release(id_);
+  }
+
+  [[nodiscard]] ContextId id() const { return id_; }
+  [[nodiscard]] explicit operator bool() const { return tree_ != nullptr; }
+  void reset() { *this = ContextReference(); }
+
+ private:
+  ContextTree* tree_ = nullptr;
+  ContextId id_;
+};
+
+enum class Status : std::uint8_t {
+  growing,
+  ended,    ///< drew the end of sequence
+  stopped,  ///< reached a stop string
+  forced,   ///< had max_tokens and was made to end
+  dead      ///< weight 0
+};
+
+inline bool is_finished(Status s) { return s == Status::ended || s == Status::stopped || s == Status::forced; }
+
+/// Which factor became zero: potential k, or the model.
+using Culprit = std::int32_t;
+inline constexpr Culprit model_culprit = -1;
+
+struct Death {
+  std::uint32_t step = 0;
+  Culprit culprit = model_culprit;
+};
+
+/// A particle at the start of the current batch; what a batch that is cut short goes back to.
+struct BatchStart {
+  Status status = Status::growing;
+  std::size_t tokens = 0;
+  std::size_t text_bytes = 0;
+  std::vector<PotentialState> states;
+  std::vector<double> values;
+};
+
+struct Particle {
+  LogicalId id;
+  Status status = Status::growing;
+  std::vector<TokenId> tokens;  ///< drawn so far, without the end of sequence
+  std::string text;             ///< their bytes, cut before a stop string
+  StopStrings::State stop_state = StopStrings::start();
+  ContextReference context;            ///< while growing
+  std::vector<PotentialState> states;  ///< by potential; an expensive one's is as of the start of the batch
+  std::vector<double> values;          ///< by potential: log_prefix, or log_complete once finished
+  double log_weight = 0.0;             ///< at the start of the batch
+  std::vector<double> increments;      ///< by token of the batch
+  double expensive_increment = 0.0;    ///< of the expensive potentials, for the whole batch
+  BatchStart start;
+  Death death;
+
+  /// The log-weight now.
+  [[nodiscard]] double updated_log_weight() const;
+  /// The status now: also dead if an expensive potential has made the weight 0.
+  [[nodiscard]] Status updated_status() const;
+  /// Makes now the start of a batch.
+  void begin_batch();
+};
+
+class Population {
+ public:
+  /// The particles that @p owners gives to @p mine, all at the root, with log-weight = sum of the potentials'
+  /// log_prefix of the empty text.
+  /// @throws UsageError if a potential is zero there
+  Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::span<const Rank> owners, Rank mine);
+
+  [[nodiscard]] std::span<Particle> particles() { return particles_; }
+  [[nodiscard]] std::span<const Particle> particles() const { return particles_; }
+  [[nodiscard]] bool any_growing() const;
+
+  /// All that a child on another rank needs of @p parent, one of this rank's.
+  [[nodiscard]] std::string pack(LogicalId parent) const;
+  /// Replaces the particles by the children of a resampling, each with @p log_weight.
+  void rebuild(const Exchange& exchange, double log_weight);
+
+ private:
+  [[nodiscard]] const Particle* find(LogicalId id) const;
+  [[nodiscard]] Particle unpack(const Arrival& arrival) const;
+  void drop_childless(std::span<const Birth> births);
+
+  ContextTree* tree_;
+  std::vector<Particle> particles_;  ///< by id
+};
+
+}  // namespace shoal::smc

@@ -1,0 +1,337 @@
+#include "smc/run.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "base/signals.hpp"
+#include "shoal/error.hpp"
+#include "smc/ballot.hpp"
+#include "smc/decoder.hpp"
+#include "smc/report.hpp"
+#include "smc/resampling.hpp"
+#include "smc/stopwatch.hpp"
+#include "smc/weights.hpp"
+
+namespace shoal::smc {
+namespace {
+
+template <class Action>
+std::exception_ptr attempt(const Action& action) {
+  try {
+    action();
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+PhaseTimes operator-(const PhaseTimes& a, const PhaseTimes& b) {
+  return {a.decode_s - b.decode_s, a.potential_s - b.potential_s, a.reduce_s - b.reduce_s, a.migrate_s - b.migrate_s,
+          a.trace_s - b.trace_s};
+}
+
+void add(const MigrationStats& stats, MigrationStats* total) {
+  total->moved += stats.moved;
+  total->sent += stats.sent;
+  total->messages += stats.messages;
+  total->bytes += stats.bytes;
+}
+
+/// The state of one run on one rank.
+class Run {
+ public:
+  Run(const LanguageModel& model, std::span<const PotentialPtr> potentials, const Options& options,
+      Transport* transport, Observer* observer)
+      : model_(model),
+        potentials_(potentials),
+        options_(options),
+        transport_(transport),
+        observer_(transport->rank() == Rank{0} ? observer : nullptr),
+        owners_(initial_owners(static_cast<std::size_t>(options.particles), transport->size())) {}
+
+  RunResult execute(std::span<const TokenId> prompt);
+
+ private:
+  struct Decision {
+    std::optional<FinishReason> reason;  ///< nothing: go on
+    IntegerWeights weights;
+    double log_z = 0.0;
+    double ess = 0.0;
+    std::size_t tokens = 0;  ///< of the batch
+  };
+
+  void open(std::span<const TokenId> prompt);
+  Ballot decode_batch();
+  void decode_tokens(Ballot* ballot);
+  Ballot cut_batch(const Ballot& first);
+  void agree(std::exception_ptr failure, Ballot* ballot);
+  Decision decide(const Ballot& ballot) const;
+  [[nodiscard]] std::optional<FinishReason> finish_reason(const Ballot& ballot, const IntegerWeights& weights) const;
+  void end_batch(const Ballot& ballot, const Decision& decision);
+  [[nodiscard]] BatchRecord start_record(const Ballot& ballot, const Decision& decision);
+  [[nodiscard]] std::vector<LogicalId> ancestors_after(const IntegerWeights& weights) const;
+  MigrationStats resample(std::span<const LogicalId> ancestors, double log_weight);
+  void publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record);
+  RunResult finish(const Ballot& ballot, const Decision& decision);
+  [[nodiscard]] std::uint64_t sum_over_ranks(std::uint64_t mine);
+  [[nodiscard]] PhaseTimes times() const;
+  [[nodiscard]] std::string name_of(Culprit culprit) const;
+
+  const LanguageModel& model_;
+  std::span<const PotentialPtr> potentials_;
+  const Options& options_;
+  Transport* transport_;
+  Observer* observer_;
+  std::vector<Rank> owners_;
+  bool observed_ = false;  ///< some rank has an observer
+
+  std::unique_ptr<ContextTree> tree_;
+  std::optional<Population> population_;
+  std::optional<Decoder> decoder_;
+  std::uint32_t batches_ = 0;
+  std::uint32_t steps_ = 0;  ///< tokens, on all ranks
+  MigrationStats migration_;
+  Stopwatch clock_;
+  PhaseTimes times_;  ///< without those that the decoder keeps
+  PhaseTimes reported_;
+};
+
+RunResult Run::execute(std::span<const TokenId> prompt) {
+  open(prompt);
+  for (;;) {
+    const Ballot ballot = decode_batch();
+    const Decision decision = decide(ballot);
+    if (decision.tokens > 0) end_batch(ballot, decision);
+    if (decision.reason) return finish(ballot, decision);
+  }
+}
+
+void Run::open(std::span<const TokenId> prompt) {
+  const std::size_t ranks = static_cast<std::size_t>(transport_->size());
+  const ContextLimits limits{.contexts = static_cast<int>((owners_.size() + ranks - 1) / ranks) + 1,
+                             .new_tokens = options_.max_tokens};
+  const std::exception_ptr failure = attempt([&] {
+    tree_ = model_.open(prompt, limits);
+    population_.emplace(tree_.get(), potentials_, owners_, transport_->rank());
+    decoder_.emplace(model_, tree_.get(), potentials_, options_);
+  });
+  Ballot ballot(0);
+  ballot.observed = observer_ != nullptr ? 1.0 : 0.0;
+  agree(failure, &ballot);
+  observed_ = ballot.observed > 0.0;
+}
+
+/// One allreduce. A rank that failed takes part, so that no other waits for it; then all throw.
+void Run::agree(std::exception_ptr failure, Ballot* ballot) {
+  const ScopedTimer timer(&times_.reduce_s);
+  if (failure) ballot->failed_rank = transport_->rank().value();
+  ballot->agree(transport_);
+  if (failure) std::rethrow_exception(failure);
+  if (ballot->failed_rank >= 0.0)
+    throw Error(ExitCode::internal, "rank " + std::to_string(static_cast<int>(ballot->failed_rank)) +
+                                        " failed (the run needs every rank) see its message");
+  if (ballot->bad_particle >= 0.0)
+    throw Error(ExitCode::internal, "particle " + std::to_string(static_cast<std::uint32_t>(ballot->bad_particle)) +
+                                        " has a weight of NaN or infinity (the model or a potential returned one) "
+                                        "check the potentials, then the model");
+}
+
+Ballot Run::decode_batch() {
+  Ballot ballot(owners_.size());
+  const std::exception_ptr failure = attempt([&] {
+    decode_tokens(&ballot);
+    ballot.count(*population_, options_.early_stop < 1.0);
+  });
+  agree(failure, &ballot);
+  return static_cast<double>(ballot.agreed_tokens()) < ballot.steps ? cut_batch(ballot) : ballot;
+}
+
+void Run::decode_tokens(Ballot* ballot) {
+  std::uint32_t done = 0;
+  const auto batch_size = static_cast<std::uint32_t>(options_.batch_size);
+  for (; done < batch_size && population_->any_growing(); ++done) {
+    ballot->deadline = transport_->deadline_passed() ? 1.0 : 0.0;
+    ballot->signal = received_signal();
+    if (ballot->deadline > 0.0 || ballot->signal > 0.0) break;
+    decoder_->advance(&*population_, steps_ + done);
+    if (observer_ != nullptr) observer_->on_token(static_cast<int>(steps_ + done + 1));
+  }
+  ballot->steps = done;
+  ballot->minus_limit = -static_cast<double>(population_->any_growing() ? done : batch_size);
+  decoder_->evaluate_expensive(&*population_, steps_ + done);
+}
+
+/// Some rank has stopped earlier than another: all go back to the last token that every rank has made.
+Ballot Run::cut_batch(const Ballot& first) {
+  Ballot ballot(owners_.size());
+  const std::size_t tokens = first.agreed_tokens();
+  const std::exception_ptr failure = attempt([&] {
+    decoder_->cut(&*population_, tokens);
+    decoder_->evaluate_expensive(&*population_, steps_ + static_cast<std::uint32_t>(tokens));
+    ballot.count(*population_, options_.early_stop < 1.0);
+  });
+  ballot.deadline = first.deadline;
+  ballot.signal = first.signal;
+  ballot.steps = static_cast<double>(tokens);
+  ballot.minus_limit = -ballot.steps;
+  agree(failure, &ballot);
+  return ballot;
+}
+
+Run::Decision Run::decide(const Ballot& ballot) const {
+  Decision decision;
+  decision.weights = integer_weights(ballot.log_weight);
+  decision.log_z = log_mean_weight(decision.weights);
+  decision.ess = effective_sample_size(decision.weights);
+  decision.tokens = ballot.agreed_tokens();
+  decision.reason = finish_reason(ballot, decision.weights);
+  return decision;
+}
+
+std::optional<FinishReason> Run::finish_reason(const Ballot& ballot, const IntegerWeights& weights) const {
+  if (weights.extinct()) return FinishReason::extinct;
+  if (ballot.growing == 0.0) return ballot.forced > 0.0 ? FinishReason::max_tokens : FinishReason::completed;
+  std::uint64_t finished = 0;
+  for (std::size_t i = 0; i < ballot.finished.size(); ++i)
+    if (ballot.finished[i] > 0.0) finished += weights.q[i];
+  if (options_.early_stop < 1.0 &&
+      static_cast<double>(finished) >= options_.early_stop * static_cast<double>(weights.total))
+    return FinishReason::early_stop;
+  if (ballot.signal > 0.0) return FinishReason::signal;
+  if (ballot.deadline > 0.0) return FinishReason::timeout;
+  return std::nullopt;
+}
+
+void Run::end_batch(const Ballot& ballot, const Decision& decision) {
+  std::optional<BatchRecord> record;
+  if (observed_) record = start_record(ballot, decision);
+  for (Particle& particle : population_->particles()) particle.begin_batch();
+  steps_ += static_cast<std::uint32_t>(decision.tokens);
+
+  const bool enough = decision.ess >= options_.ess_threshold * static_cast<double>(owners_.size());
+  std::vector<LogicalId> ancestors;
+  MigrationStats moved;
+  if (!decision.reason && !enough) {
+    ancestors = ancestors_after(decision.weights);
+    moved = resample(ancestors, decision.log_z);
+  }
+  ++batches_;
+  if (observer_ != nullptr) publish(ancestors, moved, &*record);
+}
+
+BatchRecord Run::start_record(const Ballot& ballot, const Decision& decision) {
+  const ScopedTimer timer(&times_.trace_s);
+  BatchRecord record;
+  record.batch = batches_;
+  record.tokens = static_cast<int>(decision.tokens);
+  record.ess = decision.ess;
+  record.log_z = decision.log_z;
+  record.log_weight = ballot.log_weight;
+  for (const Rank owner : owners_) record.rank.push_back(owner.value());
+  const auto end = model_.vocabulary().end_tokens();
+  gather_batch(transport_, *population_, decoder_->distinct_contexts(),
+               {.particles = owners_.size(),
+                .potentials = potentials_.size(),
+                .batch_size = static_cast<std::size_t>(options_.batch_size),
+                .end_token = end.empty() ? TokenId{-1} : end.front()},
+               &record);
+  return record;
+}
+
+std::vector<LogicalId> Run::ancestors_after(const IntegerWeights& weights) const {
+  const auto words = resampling_words(options_.resampling, weights.q.size(), RandomKey{options_.seed}, batches_);
+  return ancestors_of(offspring_counts(options_.resampling, weights.q, words));
+}
+
+MigrationStats Run::resample(std::span<const LogicalId> ancestors, double log_weight) {
+  const ScopedTimer timer(&times_.migrate_s);
+  const Exchange exchange =
+      transport_->exchange(ancestors, owners_, [&](LogicalId parent) { return population_->pack(parent); });
+  population_->rebuild(exchange, log_weight);
+  owners_ = exchange.owners;
+  add(exchange.stats, &migration_);
+  return exchange.stats;
+}
+
+/// @param ancestors empty if the batch ended without resampling
+void Run::publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record) {
+  record->resampled = !ancestors.empty();
+  record->migration = moved;
+  for (std::uint32_t i = 0; i < owners_.size(); ++i)
+    record->ancestor.push_back(ancestors.empty() ? i : ancestors[i].value());
+  record->time_s = clock_.seconds();
+  const PhaseTimes now = times();
+  record->times = now - reported_;
+  reported_ = now;
+  const ScopedTimer timer(&times_.trace_s);
+  observer_->on_batch(*record);
+}
+
+RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
+  RunResult result;
+  result.reason = *decision.reason;
+  if (result.reason == FinishReason::signal) result.signal = static_cast<int>(ballot.signal);
+  if (result.reason == FinishReason::extinct) result.extinct_by = name_of(ballot.last_culprit());
+  result.log_z = decision.log_z;
+  result.ess = decision.ess;
+  result.batches = batches_;
+  result.token_steps = static_cast<int>(steps_);
+  result.particle_tokens = sum_over_ranks(decoder_->particle_tokens());
+  result.migration = migration_;
+  result.particles = gather_particles(transport_, *population_, ballot.log_weight);
+  if (transport_->rank() == Rank{0}) {
+    result.posterior = posterior_of(result.particles, decision.weights);
+    result.response = best_text(result.particles, decision.weights);
+  }
+  result.times = times();
+  result.wall_s = clock_.seconds();
+  return result;
+}
+
+std::uint64_t Run::sum_over_ranks(std::uint64_t mine) {
+  std::vector<double> by_rank(static_cast<std::size_t>(transport_->size()), 0.0);
+  by_rank[static_cast<std::size_t>(transport_->rank().value())] = static_cast<double>(mine);
+  transport_->allreduce_max(by_rank);
+  return static_cast<std::uint64_t>(std::accumulate(by_rank.begin(), by_rank.end(), 0.0));
+}
+
+PhaseTimes Run::times() const {
+  PhaseTimes all = times_;
+  all.decode_s = decoder_->seconds().forward;
+  all.potential_s = decoder_->seconds().potentials;
+  return all;
+}
+
+std::string Run::name_of(Culprit culprit) const {
+  return culprit == model_culprit ? "model" : potentials_[static_cast<std::size_t>(culprit)]->name();
+}
+
+}  // namespace
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::completed:
+      return "completed";
+    case FinishReason::max_tokens:
+      return "max_tokens";
+    case FinishReason::early_stop:
+      return "early_stop";
+    case FinishReason::timeout:
+      return "timeout";
+    case FinishReason::signal:
+      return "signal";
+    case FinishReason::extinct:
+      break;
+  }
+  return "extinct";
+}
+
+RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
+              const Options& options, Transport& transport, Observer* observer) {
+  return Run(model, potentials, options, &transport, observer).execute(prompt);
+}
+
+}  // namespace shoal::smc

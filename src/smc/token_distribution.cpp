@@ -1,0 +1,188 @@
+#include "smc/token_distribution.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "base/assert.hpp"
+#include "base/exact_math.hpp"
+#include "smc/row_kernels.hpp"
+
+namespace shoal::smc {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/// If the best allowed token is further than this (in nats) below the best real one, weights are taken relative to the
+/// former, so that an allowed mass of 1e-300 keeps its digits.
+constexpr float far = 8.0F;
+
+/// The end of sequence: one outcome, the sum over all end tokens.
+class EndOutcome {
+ public:
+  EndOutcome(std::span<const float> logits, const Vocabulary& vocabulary, float inverse_temperature)
+      : inverse_temperature_(inverse_temperature) {
+    for (const TokenId id : vocabulary.end_tokens()) logits_.push_back(logits[static_cast<std::size_t>(id.value())]);
+  }
+
+  [[nodiscard]] float largest_logit() const {
+    return std::accumulate(logits_.begin(), logits_.end(), -infinity, [](float a, float b) { return std::max(a, b); });
+  }
+  /// Sum of exp((logit - reference) / T).
+  [[nodiscard]] double weight(float reference) const {
+    double sum = 0.0;
+    for (const float logit : logits_) sum += exact_exp(scaled(logit, reference));
+    return sum;
+  }
+  [[nodiscard]] double log_weight(float reference) const {
+    std::vector<double> terms;
+    for (const float logit : logits_) terms.push_back(scaled(logit, reference));
+    return exact_log_sum_exp(terms);
+  }
+
+ private:
+  [[nodiscard]] double scaled(float logit, float reference) const {
+    return (static_cast<double>(logit) - reference) * inverse_temperature_;
+  }
+
+  std::vector<float> logits_;
+  double inverse_temperature_;
+};
+
+/// An outcome that may survive truncation; the end of sequence has the id one past the vocabulary.
+struct Candidate {
+  double weight;
+  std::size_t id;
+};
+
+bool more_probable(const Candidate& a, const Candidate& b) {
+  return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+}
+
+/// Tokens of positive weight >= threshold; chunks whose sum is below it hold none.
+std::vector<Candidate> tokens_above(std::span<const float> weights, std::span<const double> chunk_sums,
+                                    double threshold) {
+  std::vector<Candidate> found;
+  for (std::size_t c = 0; c < chunk_sums.size(); ++c) {
+    if (chunk_sums[c] < threshold) continue;
+    for (std::size_t v = c * chunk_tokens; v < std::min((c + 1) * chunk_tokens, weights.size()); ++v)
+      if (weights[v] > 0.0F && weights[v] >= threshold) found.push_back({weights[v], v});
+  }
+  return found;
+}
+
+double sum_of(std::span<const Candidate> candidates) {
+  return std::accumulate(candidates.begin(), candidates.end(), 0.0,
+                         [](double sum, const Candidate& c) { return sum + c.weight; });
+}
+
+/// Whether the most probable outcomes, @p found, surely contain all that truncation keeps.
+bool contain_the_kept(std::span<const Candidate> found, Truncation truncation, double total) {
+  if (truncation.top_k > 0) return found.size() >= static_cast<std::size_t>(truncation.top_k);
+  return sum_of(found) >= truncation.top_p * total;
+}
+
+/// Drops all but the k most probable.
+void keep_top_k(std::size_t k, std::vector<Candidate>* found) {
+  if (found->size() <= k) return;
+  std::nth_element(found->begin(), found->begin() + static_cast<std::ptrdiff_t>(k), found->end(), more_probable);
+  found->resize(k);
+}
+
+/// Drops all but the most probable ones, up to and including the one at which their sum reaches @p mass.
+void keep_nucleus(double mass, std::vector<Candidate>* found) {
+  std::sort(found->begin(), found->end(), more_probable);
+  double sum = 0.0;
+  std::size_t n = 0;
+  while (n < found->size() && sum < mass) sum += (*found)[n++].weight;
+  found->resize(n);
+}
+
+}  // namespace
+
+TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed,
+                                     double temperature, Truncation truncation)
+    : weights_(logits), log_mass_(-infinity), log_end_(-infinity) {
+  const auto inverse_temperature = static_cast<float>(1.0 / temperature);
+  const TokenMask& real = vocabulary.text_tokens();
+  const EndOutcome end(logits, vocabulary, inverse_temperature);
+  const RowMaxima best = row_maxima(logits, real.bits, allowed.bits);
+  const float best_real = std::max(best.real, end.largest_logit());
+  const float best_allowed = allowed.end ? std::max(best.allowed, end.largest_logit()) : best.allowed;
+  if (best_real == -infinity) return;
+
+  const bool nothing_allowed = best_allowed == -infinity;
+  const bool own_reference = (best_real - best_allowed) * inverse_temperature > far;
+  const float reference = own_reference ? best_allowed : best_real;
+  double total = end.weight(best_real);
+  if (own_reference) total = sum_of_exp(logits, real.bits, best_real, inverse_temperature) + total;
+  if (!nothing_allowed) {
+    chunk_sums_.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
+    const TokenMask& summed = own_reference ? allowed : real;
+    const double sum = exp_in_place(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_);
+    if (!own_reference) total = sum + total;
+    end_weight_ = allowed.end ? end.weight(reference) : 0.0;
+    kept_ = sum_of_weights();
+    truncate(truncation);
+    log_mass_ =
+        (static_cast<double>(reference) - best_real) * inverse_temperature + (exact_log(kept_) - exact_log(total));
+  }
+  log_end_ = end.log_weight(best_real) - exact_log(total);
+}
+
+double TokenDistribution::sum_of_weights() const {
+  return std::accumulate(chunk_sums_.begin(), chunk_sums_.end(), 0.0) + end_weight_;
+}
+
+void TokenDistribution::truncate(Truncation truncation) {
+  if ((truncation.top_k == 0 && truncation.top_p >= 1.0) || !(kept_ > 0.0)) return;
+  std::vector<Candidate> found;
+  for (double threshold = kept_ / 256;; threshold = threshold > kept_ * 1e-12 ? threshold / 256 : 0.0) {
+    found = tokens_above(weights_, chunk_sums_, threshold);
+    if (end_weight_ > 0.0 && end_weight_ >= threshold) found.push_back({end_weight_, weights_.size()});
+    if (threshold == 0.0 || contain_the_kept(found, truncation, kept_)) break;
+  }
+  if (truncation.top_k > 0) keep_top_k(static_cast<std::size_t>(truncation.top_k), &found);
+  if (truncation.top_p < 1.0) keep_nucleus(truncation.top_p * (truncation.top_k > 0 ? sum_of(found) : kept_), &found);
+
+  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  std::fill(weights_.begin(), weights_.end(), 0.0F);
+  std::fill(chunk_sums_.begin(), chunk_sums_.end(), 0.0);
+  end_weight_ = 0.0;
+  for (const Candidate& c : found) {
+    if (c.id == weights_.size()) {
+      end_weight_ = c.weight;
+    } else {
+      weights_[c.id] = static_cast<float>(c.weight);
+      chunk_sums_[c.id / chunk_tokens] += c.weight;
+    }
+  }
+  kept_ = sum_of_weights();
+}
+
+std::optional<TokenId> TokenDistribution::draw(double uniform) const {
+  SHOAL_EXPECT(kept_ > 0.0);
+  double target = uniform * kept_;
+  std::size_t chunk = 0;
+  while (chunk < chunk_sums_.size() && target >= chunk_sums_[chunk]) target -= chunk_sums_[chunk++];
+  if (chunk == chunk_sums_.size() && end_weight_ > 0.0) return std::nullopt;
+
+  // Rounding may lead past the last token of the chunk, or of the row: the last one before that is meant.
+  const std::size_t end = std::min((chunk + 1) * chunk_tokens, weights_.size());
+  std::size_t last = 0;
+  double sum = 0.0;
+  for (std::size_t v = chunk == chunk_sums_.size() ? 0 : chunk * chunk_tokens; v < end; ++v) {
+    if (weights_[v] <= 0.0F) continue;
+    last = v;
+    sum += weights_[v];
+    if (chunk < chunk_sums_.size() && target < sum) break;
+  }
+  return TokenId{static_cast<std::int32_t>(last)};
+}
+
+double TokenDistribution::probability(std::optional<TokenId> outcome) const {
+  const double weight = outcome ? weights_[static_cast<std::size_t>(outcome->value())] : end_weight_;
+  return weight / kept_;
+}
+
+}  // namespace shoal::smc

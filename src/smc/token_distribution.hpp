@@ -1,0 +1,54 @@
+// TokenDistribution: what the next token of one context is drawn from, and how much of the model's probability that
+// covers. Computed once per distinct context; every particle on it draws by inverting the cumulative distribution.
+//
+// p is the model at the given temperature, restricted to its real tokens (those with text) and the end of sequence
+// (the sum over all end tokens), renormalised. q is p restricted to the allowed tokens, then truncated to the top k and
+// to the smallest set of mass top_p among those left, renormalised. p/q of every outcome is therefore the mass kept, so
+// with truncation the run targets p restricted to the kept tokens.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "shoal/vocabulary.hpp"
+
+namespace shoal::smc {
+
+struct Truncation {
+  int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
+  double top_p = 1.0;  ///< 1 = off
+};
+
+class TokenDistribution {
+ public:
+  /// @param logits one row of the model; becomes the storage of the distribution and must outlive it. Left as it is if
+  ///               nothing is allowed
+  TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed, double temperature,
+                    Truncation truncation);
+
+  /// ln of the mass of p that q covers = ln p/q of each outcome. -inf if no outcome is left, NaN if a logit is NaN
+  /// or +inf.
+  [[nodiscard]] double log_mass() const { return log_mass_; }
+  /// ln p(end of sequence), whether it is allowed or not.
+  [[nodiscard]] double log_end() const { return log_end_; }
+  /// The outcome at @p uniform in (0, 1); outcomes are in the order of their ids, the end of sequence (nothing) last.
+  /// Only if log_mass() is finite.
+  [[nodiscard]] std::optional<TokenId> draw(double uniform) const;
+  /// q of a token, or of the end of sequence.
+  [[nodiscard]] double probability(std::optional<TokenId> outcome) const;
+
+ private:
+  void truncate(Truncation truncation);
+  [[nodiscard]] double sum_of_weights() const;
+
+  std::span<float> weights_;        ///< q up to a factor, by token
+  std::vector<double> chunk_sums_;  ///< of weights_
+  double end_weight_ = 0.0;         ///< q of the end of sequence up to the same factor
+  double kept_ = 0.0;               ///< sum of all weights
+  double log_mass_ = 0.0;
+  double log_end_ = 0.0;
+};
+
+}  // namespace shoal::smc
