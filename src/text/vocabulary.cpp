@@ -27,8 +27,7 @@ class TrieBuilder {
 
   void add(TokenId token) {
     const std::string& word = text(token);
-    const std::size_t shared =
-        std::mismatch(word.begin(), word.end(), word_.begin(), word_.end()).first - word.begin();
+    const std::size_t shared = std::mismatch(word.begin(), word.end(), word_.begin(), word_.end()).first - word.begin();
     close_below(shared);
     for (std::size_t i = shared; i < word.size(); ++i) {
       const auto next_token = static_cast<std::uint32_t>(trie_.tokens.size());

@@ -1,0 +1,40 @@
+// Lexer of chat templates: text between tags, and the words inside {{ }} and {% %}.
+// White space as transformers renders templates: trim_blocks and lstrip_blocks on, {%- and -%} honoured.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace shoal::text {
+
+/// A fault in a template, with its line.
+class TemplateError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct TemplateToken {
+  enum class Kind {
+    text,
+    open_output,
+    close_output,
+    open_statement,
+    close_statement,
+    name,
+    string,
+    integer,
+    number,
+    mark,
+    end
+  };
+  Kind kind;
+  std::string text;
+  int line;
+};
+
+/// @throws TemplateError
+std::vector<TemplateToken> template_tokens(std::string_view source);
+
+}  // namespace shoal::text
