@@ -1,0 +1,48 @@
+#include "trace/trace_file.hpp"
+
+#include <algorithm>
+
+#include "trace/trace_layout.hpp"
+
+namespace shoal::trace {
+namespace {
+
+constexpr std::size_t longest_text = std::size_t{1} << 30;
+
+}  // namespace
+
+hdf5::File open_for_reading(const std::string& path) {
+  // A plain open also checks that the file is as long as it says, but is refused while a writer's mark is set.
+  const hid_t plain = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (plain >= 0) return hdf5::File(plain);
+  const std::string reason = hdf5::last_reason();
+  const hid_t shared = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT);
+  if (shared < 0) throw hdf5::Failure(reason);
+  return hdf5::File(shared);
+}
+
+std::string read_text_attribute(hid_t object, const char* name) {
+  const hdf5::Attribute attribute(H5Aopen(object, name, H5P_DEFAULT));
+  const hdf5::Datatype type(H5Aget_type(attribute.get()));
+  const hdf5::Dataspace space(H5Aget_space(attribute.get()));
+  const std::size_t size = H5Tget_size(type.get());
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 || size > longest_text ||
+      H5Sget_simple_extent_npoints(space.get()) != 1)
+    throw hdf5::Failure(std::string("attribute '") + name + "' is not a text");
+  std::string text(size, '\0');
+  hdf5::check(H5Aread(attribute.get(), type.get(), text.data()));
+  text.resize(std::min(text.find('\0'), text.size()));
+  return text;
+}
+
+bool is_trace(const std::string& path) {
+  const hdf5::Quiet quiet;
+  try {
+    const hdf5::File file = open_for_reading(path);
+    return read_text_attribute(file.get(), "format") == format_name;
+  } catch (const hdf5::Failure&) {
+    return false;
+  }
+}
+
+}  // namespace shoal::trace

@@ -1,0 +1,628 @@
+#include "trace/trace_writer.hpp"
+
+#include <fcntl.h>
+#include <hdf5_hl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <span>
+
+#include "base/assert.hpp"
+#include "base/exact_math.hpp"
+#include "shoal/error.hpp"
+#include "trace/hdf5_handle.hpp"
+#include "trace/trace_file.hpp"
+#include "trace/trace_layout.hpp"
+
+namespace shoal::trace {
+namespace {
+
+namespace fs = std::filesystem;
+using Shape = std::vector<hsize_t>;
+
+constexpr hsize_t scalar_chunk_rows = 128;
+constexpr hsize_t max_chunk_bytes = hsize_t{1} << 20;
+constexpr unsigned deflate_level = 1;
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& what_to_do) {
+  throw IoError("cannot write the trace " + path + " (" + why + ") " + what_to_do);
+}
+
+// ---------------------------------------------------------------------------------------------- files and locks
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(const std::string& path, int flags = O_RDONLY) : fd_(open(path.c_str(), flags | O_CLOEXEC)) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// HDF5's own switch, for file systems whose locks do not work.
+bool locking_wanted() {
+  const char* value = std::getenv("HDF5_USE_FILE_LOCKING");
+  return value == nullptr || (std::strcmp(value, "FALSE") != 0 && std::strcmp(value, "0") != 0);
+}
+
+bool is_in_use(const std::string& path) {
+  if (!locking_wanted()) return false;
+  const FileDescriptor file(path);
+  return file.get() >= 0 && flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+void check_folder(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  const fs::path folder = parent.empty() ? fs::path(".") : parent;
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) refuse(path, "no such folder", "create " + folder.string() + " first");
+  if (!fs::is_directory(folder, ignored)) refuse(path, folder.string() + " is no folder", "choose another name");
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    refuse(path, folder.string() + ": " + std::strerror(errno), "choose a folder that you may write to");
+}
+
+void check_existing(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) return;
+  if (fs::is_directory(status)) refuse(path, "it is a folder", "give the name of a file");
+  if (error) refuse(path, error.message(), "choose another name");
+  if (!fs::is_regular_file(status)) refuse(path, "it is no regular file", "choose another name");
+  if (access(path.c_str(), W_OK) != 0) refuse(path, std::strerror(errno), "choose another name");
+  if (fs::file_size(path, error) == 0) return;
+  if (is_in_use(path)) refuse(path, "another program is using it", "close that or choose another name");
+  if (!is_trace(path)) refuse(path, "it exists and is no Shoal trace", "remove it or choose another name");
+}
+
+void check_target(const std::string& path) {
+  if (path.empty()) refuse("''", "the name is empty", "give the name of a file");
+  check_folder(path);
+  check_existing(path);
+}
+
+/// The file itself, if @p path is a link to it: renaming must not replace the link.
+std::string link_target(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return path;
+  const fs::path target = fs::canonical(path, error);
+  return error ? path : target.string();
+}
+
+void sync_to_disk(const std::string& path) {
+  const FileDescriptor file(path);
+  if (file.get() < 0 || fsync(file.get()) != 0) throw hdf5::Failure(std::strerror(errno));
+}
+
+void rename_file(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) throw hdf5::Failure(std::strerror(errno));
+}
+
+/// A file under construction; removed unless it was put in place.
+class PartialFile {
+ public:
+  explicit PartialFile(const std::string& final_path) : path_(final_path + ".partial"), final_path_(final_path) {}
+  ~PartialFile() {
+    if (!placed_) unlink(path_.c_str());
+  }
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+  void place() {
+    rename_file(path_, final_path_);
+    placed_ = true;
+  }
+
+ private:
+  std::string path_;
+  std::string final_path_;
+  bool placed_ = false;
+};
+
+// ---------------------------------------------------------------------------------------------- HDF5 objects
+
+hdf5::Properties file_access() {
+  hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
+  hdf5::check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110));
+  return access;
+}
+
+hdf5::Dataspace simple_space(const Shape& shape) {
+  return hdf5::Dataspace(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
+}
+
+template <class T>
+void write_attribute(hid_t object, const char* name, T value) {
+  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
+  const hdf5::Attribute attribute(
+      H5Acreate2(object, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
+  hdf5::check(H5Awrite(attribute.get(), hdf5::memory_type<T>(), &value));
+}
+
+/// A text of variable length, which h5py gives back as str.
+void write_text_attribute(hid_t object, const char* name, const std::string& text) {
+  const hdf5::Datatype type = hdf5::string_type(H5T_VARIABLE);
+  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
+  const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
+  const char* data = text.c_str();
+  hdf5::check(H5Awrite(attribute.get(), type.get(), &data));
+}
+
+/// A text of fixed length, which HDF5 keeps under its checksums.
+void write_fixed_text_attribute(hid_t object, const char* name, std::string_view text) {
+  const std::string data(text.empty() ? std::string(1, '\0') : std::string(text));
+  const hdf5::Datatype type = hdf5::string_type(data.size());
+  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
+  const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
+  hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
+}
+
+void write_texts_attribute(hid_t object, const char* name, const std::vector<std::string>& texts) {
+  const hdf5::Datatype type = hdf5::string_type(H5T_VARIABLE);
+  const hdf5::Dataspace space = simple_space({texts.size()});
+  const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
+  std::vector<const char*> data;
+  for (const std::string& text : texts) data.push_back(text.c_str());
+  if (!data.empty()) hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
+}
+
+void describe(hid_t dataset, const Column& column) {
+  write_text_attribute(dataset, "units", column.units);
+  write_text_attribute(dataset, "long_name", column.meaning);
+}
+
+hdf5::Properties deflated(const Shape& chunk) {
+  hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+  hdf5::check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()));
+  hdf5::check(H5Pset_shuffle(creation.get()));
+  hdf5::check(H5Pset_deflate(creation.get(), deflate_level));
+  return creation;
+}
+
+/// A column of one value per batch. Its chunk is rewritten with each row, so it is not compressed.
+hdf5::Properties scalar_column() {
+  hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+  hdf5::check(H5Pset_chunk(creation.get(), 1, &scalar_chunk_rows));
+  return creation;
+}
+
+/// One row per chunk (in pieces if it is long), so that each is compressed and written once.
+hdf5::Properties row_column(const Shape& row, std::size_t element_bytes) {
+  Shape chunk{1};
+  chunk.insert(chunk.end(), row.begin(), row.end());
+  const hsize_t inner = std::accumulate(row.begin() + 1, row.end(), hsize_t{element_bytes}, std::multiplies<>());
+  chunk[1] = std::clamp<hsize_t>(max_chunk_bytes / inner, 1, row[0]);
+  return deflated(chunk);
+}
+
+template <class T>
+void set_fill(hid_t creation, T value) {
+  hdf5::check(H5Pset_fill_value(creation, hdf5::memory_type<T>(), &value));
+}
+
+/// Dimension: what it is called, and the scale that gives its coordinates.
+struct Dimension {
+  const char* label;
+  hid_t scale;
+};
+
+void attach(hid_t dataset, std::span<const Dimension> dimensions) {
+  for (unsigned i = 0; i < dimensions.size(); ++i) {
+    hdf5::check(H5DSattach_scale(dataset, dimensions[i].scale, i));
+    hdf5::check(H5DSset_label(dataset, i, dimensions[i].label));
+  }
+}
+
+/// Empty, growing by rows of shape @p row.
+template <class T>
+hdf5::Dataset create_growing(hid_t where, const char* name, const Shape& row) {
+  Shape shape{0};
+  Shape limit{H5S_UNLIMITED};
+  shape.insert(shape.end(), row.begin(), row.end());
+  limit.insert(limit.end(), row.begin(), row.end());
+  const hdf5::Properties creation = row.empty() ? scalar_column() : row_column(row, sizeof(T));
+  if constexpr (std::same_as<T, double>) set_fill(creation.get(), std::numeric_limits<double>::quiet_NaN());
+  if constexpr (std::signed_integral<T>) set_fill(creation.get(), T{-1});
+  const hdf5::Dataspace space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), limit.data()));
+  return hdf5::Dataset(
+      H5Dcreate2(where, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+}
+
+template <class T>
+hdf5::Dataset create_fixed(hid_t where, const char* name, const std::vector<T>& values) {
+  const hdf5::Dataspace space = simple_space({values.size()});
+  hdf5::Dataset dataset(
+      H5Dcreate2(where, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  if (!values.empty())
+    hdf5::check(H5Dwrite(dataset.get(), hdf5::memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()));
+  return dataset;
+}
+
+template <class T>
+hdf5::Dataset create_scalar(hid_t where, const char* name, T value) {
+  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
+  hdf5::Dataset dataset(
+      H5Dcreate2(where, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  hdf5::check(H5Dwrite(dataset.get(), hdf5::memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &value));
+  return dataset;
+}
+
+hdf5::Dataset create_text(hid_t where, const char* name, const std::string& text) {
+  const std::string data = text.empty() ? std::string(1, '\0') : text;
+  const hdf5::Datatype type = hdf5::string_type(data.size());
+  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
+  hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
+  return dataset;
+}
+
+/// Texts padded with zeros to the longest one; the padding is compressed away.
+hdf5::Dataset create_texts(hid_t where, const char* name, const std::vector<std::string>& texts) {
+  std::size_t width = 1;
+  for (const std::string& text : texts) width = std::max(width, text.size());
+  std::string data(width * texts.size(), '\0');
+  for (std::size_t i = 0; i < texts.size(); ++i) texts[i].copy(data.data() + i * width, width);
+  const hdf5::Datatype type = hdf5::string_type(width);
+  const hdf5::Dataspace space = simple_space({texts.size()});
+  const hdf5::Properties creation = texts.empty()
+                                        ? hdf5::Properties(H5Pcreate(H5P_DATASET_CREATE))
+                                        : deflated({std::clamp<hsize_t>(max_chunk_bytes / width, 1, texts.size())});
+  hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+  if (!texts.empty()) hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
+  return dataset;
+}
+
+template <class T>
+hdf5::Dataset create_scale(hid_t where, const char* name, T count, const char* meaning) {
+  std::vector<T> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), T{0});
+  hdf5::Dataset scale = create_fixed(where, name, values);
+  describe(scale.get(), {name, "1", meaning});
+  hdf5::check(H5DSset_scale(scale.get(), name));
+  return scale;
+}
+
+hdf5::Group create_group(hid_t where, const char* name) {
+  return hdf5::Group(H5Gcreate2(where, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+}
+
+// ---------------------------------------------------------------------------------------------- the batch part
+
+Shape row_shape(const TraceInfo& info, RowShape shape) {
+  Shape row{static_cast<hsize_t>(info.particles)};
+  if (shape == RowShape::per_token) row.push_back(static_cast<hsize_t>(info.batch_size));
+  return row;
+}
+
+void write_info(hid_t root, const TraceInfo& info) {
+  write_fixed_text_attribute(root, "format", format_name);
+  write_attribute(root, "format_version", format_version);
+  write_fixed_text_attribute(root, "info_json", to_json(info));
+  write_text_attribute(root, "shoal_version", info.shoal_version);
+  write_text_attribute(root, "build", info.build);
+  write_text_attribute(root, "command_line", info.command_line);
+  write_text_attribute(root, "options", info.options_json);
+  write_text_attribute(root, "model_id", info.model_id);
+  write_text_attribute(root, "weights_hash", info.weights_hash);
+  write_text_attribute(root, "device", info.device);
+  write_text_attribute(root, "start_time", info.start_time);
+  write_text_attribute(root, "prompt", info.prompt);
+  write_attribute(root, "seed", info.seed);
+  write_attribute(root, "ranks", info.ranks);
+  write_attribute(root, "particles", info.particles);
+  write_attribute(root, "batch_size", info.batch_size);
+  write_texts_attribute(root, "potentials", info.potentials);
+}
+
+struct Scales {
+  hdf5::Dataset batch;
+  hdf5::Dataset particle;
+  hdf5::Dataset token;
+};
+
+Scales create_scales(hid_t root, const TraceInfo& info) {
+  Scales scales;
+  scales.batch = create_growing<std::int64_t>(root, batch_scale, {});
+  describe(scales.batch.get(), {batch_scale, "1", "number of the batch; -1 marks a row that is not complete"});
+  hdf5::check(H5DSset_scale(scales.batch.get(), batch_scale));
+  scales.particle = create_scale(root, particle_scale, info.particles, "logical id of the particle");
+  scales.token = create_scale(root, token_scale, info.batch_size, "token step within the batch");
+  return scales;
+}
+
+void create_batch_group(hid_t root, const Scales& scales) {
+  const hdf5::Group group = create_group(root, "batch");
+  const std::array dimensions{Dimension{"batch", scales.batch.get()}};
+  const smc::BatchRecord sample;
+  for_each_scalar(sample, [&]<class T>(const Column& column, const T&) {
+    const hdf5::Dataset dataset = create_growing<T>(group.get(), column.name, {});
+    describe(dataset.get(), column);
+    attach(dataset.get(), dimensions);
+  });
+}
+
+void create_particle_group(hid_t root, const TraceInfo& info, const Scales& scales) {
+  const hdf5::Group group = create_group(root, "particle");
+  const std::array dimensions{Dimension{"batch", scales.batch.get()}, Dimension{"particle", scales.particle.get()},
+                              Dimension{"token", scales.token.get()}};
+  const smc::BatchRecord sample;
+  for_each_array(sample, [&]<class T>(const Column& column, RowShape shape, const std::vector<T>&) {
+    const Shape row = row_shape(info, shape);
+    const hdf5::Dataset dataset = create_growing<T>(group.get(), column.name, row);
+    describe(dataset.get(), column);
+    attach(dataset.get(), std::span(dimensions).first(row.size() + 1));
+  });
+}
+
+void create_potential_group(hid_t root, const TraceInfo& info, const Scales& scales) {
+  const hdf5::Group group = create_group(root, "potential");
+  const std::array dimensions{Dimension{"batch", scales.batch.get()}, Dimension{"particle", scales.particle.get()}};
+  const auto names = dataset_names(info.potentials);
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    const hdf5::Dataset dataset =
+        create_growing<double>(group.get(), names[k].c_str(), row_shape(info, RowShape::per_particle));
+    describe(dataset.get(), potential_column);
+    write_text_attribute(dataset.get(), "potential", info.potentials[k]);
+    attach(dataset.get(), dimensions);
+  }
+}
+
+void create_batch_part(const std::string& path, const TraceInfo& info) {
+  hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()));
+  write_info(file.get(), info);
+  {
+    const Scales scales = create_scales(file.get(), info);
+    create_batch_group(file.get(), scales);
+    create_particle_group(file.get(), info, scales);
+    create_potential_group(file.get(), info, scales);
+  }
+  file.close();
+}
+
+/// A dataset that grows by one row per batch.
+class GrowingDataset {
+ public:
+  GrowingDataset(hid_t where, const std::string& name, hid_t memory_type, Shape row)
+      : dataset_(H5Dopen2(where, name.c_str(), H5P_DEFAULT)), memory_type_(memory_type), shape_{1} {
+    shape_.insert(shape_.end(), row.begin(), row.end());
+    memory_ = simple_space(shape_);
+  }
+  void append(hsize_t index, const void* values) {
+    Shape extent = shape_;
+    extent[0] = index + 1;
+    hdf5::check(H5Dset_extent(dataset_.get(), extent.data()));
+    const hdf5::Dataspace space(H5Dget_space(dataset_.get()));
+    Shape start(shape_.size(), 0);
+    start[0] = index;
+    hdf5::check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, shape_.data(), nullptr));
+    hdf5::check(H5Dwrite(dataset_.get(), memory_type_, memory_.get(), space.get(), H5P_DEFAULT, values));
+  }
+  void flush() { hdf5::check(H5Dflush(dataset_.get())); }
+
+ private:
+  hdf5::Dataset dataset_;
+  hdf5::Dataspace memory_;
+  hid_t memory_type_;
+  Shape shape_;  ///< of one row in the dataset
+};
+
+// ---------------------------------------------------------------------------------------------- the result
+
+std::vector<double> normalised(const std::vector<double>& log_weights) {
+  const double total = exact_log_sum_exp(log_weights);
+  std::vector<double> weights;
+  for (const double log_weight : log_weights)
+    weights.push_back(std::isinf(total) ? 0.0 : exact_exp(log_weight - total));
+  return weights;
+}
+
+template <class T, class Items, class Field>
+std::vector<T> collect(const Items& items, const Field& field) {
+  std::vector<T> values;
+  values.reserve(items.size());
+  for (const auto& item : items) values.push_back(static_cast<T>(field(item)));
+  return values;
+}
+
+void write_result_particles(hid_t group, hid_t particle_scale_id, const smc::RunResult& result) {
+  const auto& particles = result.particles;
+  const std::array dimensions{Dimension{"particle", particle_scale_id}};
+  const auto finish = [&](const hdf5::Dataset& dataset, const Column& column) {
+    describe(dataset.get(), column);
+    attach(dataset.get(), dimensions);
+  };
+  const auto log_weight = collect<double>(particles, [](const auto& p) { return p.log_weight; });
+  finish(create_texts(group, "texts", collect<std::string>(particles, [](const auto& p) { return p.text; })),
+         {"", "1", "answers, UTF-8"});
+  finish(create_fixed(group, "tokens", collect<std::int32_t>(particles, [](const auto& p) { return p.tokens.size(); })),
+         {"", "1", "tokens of the answer, without the end of sequence"});
+  finish(create_fixed(group, "log_weight", log_weight), {"", "nat", "logsumexp - ln N = log_z"});
+  finish(create_fixed(group, "weights", normalised(log_weight)), {"", "1", "probabilities; all zero if extinct"});
+  finish(create_fixed(group, "finished", collect<std::uint8_t>(particles, [](const auto& p) { return p.finished; })),
+         {"", "1", "1 if the answer has ended"});
+}
+
+void write_posterior(hid_t result_group, const std::vector<smc::PosteriorEntry>& posterior) {
+  const hdf5::Group group = create_group(result_group, "posterior");
+  const hdf5::Dataset scale =
+      create_scale(group.get(), "entry", static_cast<std::int32_t>(posterior.size()), "by falling probability");
+  const std::array dimensions{Dimension{"entry", scale.get()}};
+  const hdf5::Dataset texts =
+      create_texts(group.get(), "text", collect<std::string>(posterior, [](const auto& e) { return e.text; }));
+  describe(texts.get(), {"", "1", "distinct answers, UTF-8"});
+  attach(texts.get(), dimensions);
+  const hdf5::Dataset probabilities =
+      create_fixed(group.get(), "probability", collect<double>(posterior, [](const auto& e) { return e.probability; }));
+  describe(probabilities.get(), {"", "1", "share of the weight"});
+  attach(probabilities.get(), dimensions);
+}
+
+void write_result(hid_t root, const smc::RunResult& result) {
+  const hdf5::Group group = create_group(root, "result");
+  const hdf5::Dataset scale(H5Dopen2(root, particle_scale, H5P_DEFAULT));
+  write_result_particles(group.get(), scale.get(), result);
+  write_posterior(group.get(), result.posterior);
+  const auto text = [&](const char* name, const std::string& value, const char* meaning) {
+    describe(create_text(group.get(), name, value).get(), {name, "1", meaning});
+  };
+  const auto number = [&](const char* name, auto value, const char* units, const char* meaning) {
+    describe(create_scalar(group.get(), name, value).get(), {name, units, meaning});
+  };
+  text("best", result.response, "most probable answer, UTF-8");
+  text("finish_reason", std::string(to_string(result.reason)), "why the run ended");
+  text("extinct_by", result.extinct_by, "potential that killed the last particles, if extinct");
+  number("log_z", result.log_z, "nat", "estimate of the log marginal likelihood");
+  number("ess", result.ess, "1", "effective sample size");
+  number("wall_s", result.wall_s, "s", "time that the run took");
+  number("token_steps", result.token_steps, "1", "token steps");
+  number("particle_tokens", result.particle_tokens, "1", "tokens drawn, over all ranks");
+}
+
+}  // namespace
+
+class TraceWriter::Impl {
+ public:
+  Impl(const std::string& path, TraceInfo info) : path_(link_target(path)), info_(std::move(info)) {
+    check_target(path_);
+    PartialFile partial(path_);
+    create_batch_part(partial.path(), info_);
+    partial.place();
+    try {
+      open_for_appending();
+    } catch (...) {
+      unlink(path_.c_str());
+      throw;
+    }
+  }
+
+  void append(const smc::BatchRecord& record) {
+    std::size_t next = 0;
+    for_each_scalar(record, [&](const Column&, const auto& value) { columns_[next++].append(rows_, &value); });
+    for_each_array(record, [&](const Column&, RowShape shape, const auto& values) {
+      [[maybe_unused]] const Shape row = row_shape(info_, shape);
+      SHOAL_EXPECT(values.size() == std::accumulate(row.begin(), row.end(), hsize_t{1}, std::multiplies<>()));
+      columns_[next++].append(rows_, values.data());
+    });
+    const auto particles = static_cast<std::size_t>(info_.particles);
+    SHOAL_EXPECT(record.potential.size() == info_.potentials.size() * particles);
+    for (std::size_t k = 0; k < info_.potentials.size(); ++k)
+      columns_[next++].append(rows_, record.potential.data() + k * particles);
+    for (GrowingDataset& column : columns_) column.flush();
+    commit(record.batch);
+  }
+
+  void finish(const smc::RunResult& result) {
+    close();
+    PartialFile partial(path_);
+    fs::copy_file(path_, partial.path(), fs::copy_options::overwrite_existing);
+    hdf5::File file(H5Fopen(partial.path().c_str(), H5F_ACC_RDWR, file_access().get()));
+    write_result(file.get(), result);
+    file.close();
+    sync_to_disk(partial.path());
+    partial.place();
+    in_use_.reset();
+  }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  void open_for_appending() {
+    file_ = hdf5::File(H5Fopen(path_.c_str(), H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE, file_access().get()));
+    const smc::BatchRecord sample;
+    for_each_scalar(sample, [&]<class T>(const Column& column, const T&) {
+      columns_.emplace_back(file_.get(), std::string("batch/") + column.name, hdf5::memory_type<T>(), Shape{});
+    });
+    for_each_array(sample, [&]<class T>(const Column& column, RowShape shape, const std::vector<T>&) {
+      columns_.emplace_back(file_.get(), std::string("particle/") + column.name, hdf5::memory_type<T>(),
+                            row_shape(info_, shape));
+    });
+    for (const std::string& name : dataset_names(info_.potentials))
+      columns_.emplace_back(file_.get(), "potential/" + name, hdf5::memory_type<double>(),
+                            row_shape(info_, RowShape::per_particle));
+    committed_.emplace(file_.get(), batch_scale, hdf5::memory_type<std::int64_t>(), Shape{});
+    if (locking_wanted()) mark_in_use();
+  }
+
+  /// HDF5 lets go of its lock once a SWMR writer has opened the file; ours tells a second run that this one lives.
+  /// It is a courtesy: where the file system has no locks, the run goes on without.
+  void mark_in_use() {
+    in_use_ = std::make_unique<FileDescriptor>(path_);
+    if (in_use_->get() < 0 || flock(in_use_->get(), LOCK_SH | LOCK_NB) != 0) in_use_.reset();
+  }
+
+  void commit(std::int64_t batch) {
+    committed_->append(rows_, &batch);
+    committed_->flush();
+    ++rows_;
+  }
+
+  void close() {
+    columns_.clear();
+    committed_.reset();
+    file_.close();
+  }
+
+  std::string path_;
+  TraceInfo info_;
+  hdf5::File file_;
+  std::vector<GrowingDataset> columns_;      ///< scalars, arrays, potentials, as the layout lists them
+  std::optional<GrowingDataset> committed_;  ///< batch_scale
+  std::unique_ptr<FileDescriptor> in_use_;
+  hsize_t rows_ = 0;
+};
+
+TraceWriter::TraceWriter(const std::string& path, TraceInfo info) {
+  SHOAL_EXPECT(info.particles > 0 && info.batch_size > 0);
+  const hdf5::Quiet quiet;
+  try {
+    impl_ = std::make_unique<Impl>(path, std::move(info));
+  } catch (const hdf5::Failure& failure) {
+    refuse(path, failure.what(), "free some space or choose another name");
+  }
+}
+
+TraceWriter::~TraceWriter() {
+  const hdf5::Quiet quiet;
+  impl_.reset();
+}
+
+void TraceWriter::on_batch(const smc::BatchRecord& record) {
+  const hdf5::Quiet quiet;
+  try {
+    impl_->append(record);
+  } catch (const hdf5::Failure& failure) {
+    throw IoError("cannot write batch " + std::to_string(record.batch) + " to the trace " + impl_->path() + " (" +
+                  failure.what() + ") the batches before it can be read; free some space or choose another folder");
+  }
+}
+
+void TraceWriter::finish(const smc::RunResult& result) {
+  const hdf5::Quiet quiet;
+  const auto fail = [&](const std::string& why) {
+    throw IoError("cannot add the result to the trace " + impl_->path() + " (" + why +
+                  ") its batches can be read; free some space or choose another folder");
+  };
+  try {
+    impl_->finish(result);
+  } catch (const hdf5::Failure& failure) {
+    fail(failure.what());
+  } catch (const fs::filesystem_error& error) {
+    fail(error.code().message());
+  }
+}
+
+}  // namespace shoal::trace

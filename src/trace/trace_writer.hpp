@@ -1,0 +1,37 @@
+// Writes a run's trace, batch by batch, as an HDF5 file with a single writer and many readers (SWMR).
+// The file appears under its name only when every object of the batch part exists; each batch is flushed before
+// on_batch returns, so a reader, or the file of a killed run, holds every completed batch. /result needs new objects,
+// which SWMR forbids: finish() adds it to a copy that then replaces the file in one step.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "smc/run.hpp"
+#include "trace/trace_info.hpp"
+
+namespace shoal::trace {
+
+class TraceWriter final : public smc::Observer {
+ public:
+  /// Creates @p path; an earlier trace or an empty file of that name is replaced, any other file is refused.
+  /// @throws IoError, leaving what was there untouched
+  TraceWriter(const std::string& path, TraceInfo info);
+  ~TraceWriter() override;
+  TraceWriter(const TraceWriter&) = delete;
+  TraceWriter& operator=(const TraceWriter&) = delete;
+
+  /// Appends one row; sizes as in BatchRecord, for TraceInfo's particles, batch size and potentials.
+  /// @throws IoError, for example on a full disk; the batches written before can still be read, no more may be added
+  void on_batch(const smc::BatchRecord& record) override;
+
+  /// Adds /result and closes the file. Nothing may be written afterwards.
+  /// @throws IoError; the batches are kept
+  void finish(const smc::RunResult& result);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shoal::trace
