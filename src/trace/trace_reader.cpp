@@ -43,8 +43,7 @@ Shape shape_of(const hdf5::Dataset& dataset) {
 
 class Reader {
  public:
-  explicit Reader(const std::string& path)
-      : file_(open_for_reading(path)), bytes_(static_cast<double>(fs::file_size(path))) {}
+  explicit Reader(const std::string& path) : path_(path), file_(open_for_reading(path)) {}
 
   Trace read() {
     Trace trace;
@@ -77,11 +76,14 @@ class Reader {
     }
   }
 
+  /// Of the file as it is now: it may be growing.
+  [[nodiscard]] double file_bytes() const { return static_cast<double>(fs::file_size(path_)); }
+
   /// Whether the file can hold that much; guards allocations.
   void check_size(const Shape& shape, std::size_t element_bytes) const {
     double total = static_cast<double>(element_bytes);
     for (const hsize_t extent : shape) total *= static_cast<double>(extent);
-    if (total > max_compression * (bytes_ + 4096.0)) damaged("a dataset larger than the file can hold");
+    if (total > max_compression * (file_bytes() + 4096.0)) damaged("a dataset larger than the file can hold");
   }
 
   /// The chunk that holds the last of the rows must lie inside the file: HDF5 reads zeros beyond its end.
@@ -98,7 +100,7 @@ class Reader {
     haddr_t address = HADDR_UNDEF;
     hsize_t size = 0;
     hdf5::check(H5Dget_chunk_info_by_coord(dataset.get(), at.data(), &mask, &address, &size));
-    if (address == HADDR_UNDEF || static_cast<double>(address) + static_cast<double>(size) > bytes_)
+    if (address == HADDR_UNDEF || static_cast<double>(address) + static_cast<double>(size) > file_bytes())
       damaged("the file ends too early");
   }
 
@@ -266,8 +268,8 @@ class Reader {
     return result;
   }
 
+  std::string path_;
   hdf5::File file_;
-  double bytes_;
 };
 
 void check_file(const std::string& path) {
@@ -289,6 +291,8 @@ Trace read_trace(const std::string& path) {
     return Reader(path).read();
   } catch (const hdf5::Failure& failure) {
     refuse(path, failure.what(), "give a whole trace of this version of Shoal");
+  } catch (const fs::filesystem_error& error) {
+    refuse(path, error.code().message(), "check the name");
   } catch (const std::bad_alloc&) {
     refuse(path, "it does not fit into memory", "read it on a larger machine");
   } catch (const std::length_error&) {

@@ -23,6 +23,7 @@
 #include "trace/hdf5_handle.hpp"
 #include "trace/trace_file.hpp"
 #include "trace/trace_layout.hpp"
+#include "trace/writable_file.hpp"
 
 namespace shoal::trace {
 namespace {
@@ -42,7 +43,7 @@ constexpr unsigned deflate_level = 1;
 
 class FileDescriptor {
  public:
-  explicit FileDescriptor(const std::string& path, int flags = O_RDONLY) : fd_(open(path.c_str(), flags | O_CLOEXEC)) {}
+  explicit FileDescriptor(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
   ~FileDescriptor() {
     if (fd_ >= 0) close(fd_);
   }
@@ -103,13 +104,17 @@ std::string link_target(const std::string& path) {
   return error ? path : target.string();
 }
 
+void check_system(bool worked) {
+  if (!worked) throw hdf5::Failure(std::strerror(errno));
+}
+
 void sync_to_disk(const std::string& path) {
   const FileDescriptor file(path);
-  if (file.get() < 0 || fsync(file.get()) != 0) throw hdf5::Failure(std::strerror(errno));
+  check_system(file.get() >= 0 && fsync(file.get()) == 0);
 }
 
 void rename_file(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) throw hdf5::Failure(std::strerror(errno));
+  check_system(std::rename(from.c_str(), to.c_str()) == 0);
 }
 
 /// A file under construction; removed unless it was put in place.
@@ -134,12 +139,6 @@ class PartialFile {
 };
 
 // ---------------------------------------------------------------------------------------------- HDF5 objects
-
-hdf5::Properties file_access() {
-  hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
-  hdf5::check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110));
-  return access;
-}
 
 hdf5::Dataspace simple_space(const Shape& shape) {
   return hdf5::Dataspace(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
@@ -179,6 +178,9 @@ void write_texts_attribute(hid_t object, const char* name, const std::vector<std
   for (const std::string& text : texts) data.push_back(text.c_str());
   if (!data.empty()) hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
 }
+
+/// xarray decodes the dataset's bytes to str where it sees this.
+void mark_as_utf8(hid_t dataset) { write_text_attribute(dataset, "_Encoding", "utf-8"); }
 
 void describe(hid_t dataset, const Column& column) {
   write_text_attribute(dataset, "units", column.units);
@@ -267,6 +269,7 @@ hdf5::Dataset create_text(hid_t where, const char* name, const std::string& text
   const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
   hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
+  mark_as_utf8(dataset.get());
   return dataset;
 }
 
@@ -283,6 +286,7 @@ hdf5::Dataset create_texts(hid_t where, const char* name, const std::vector<std:
                                         : deflated({std::clamp<hsize_t>(max_chunk_bytes / width, 1, texts.size())});
   hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
   if (!texts.empty()) hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
+  mark_as_utf8(dataset.get());
   return dataset;
 }
 
@@ -382,7 +386,7 @@ void create_potential_group(hid_t root, const TraceInfo& info, const Scales& sca
 }
 
 void create_batch_part(const std::string& path, const TraceInfo& info) {
-  hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()));
+  auto file = hdf5::WritableFile::create(path);
   write_info(file.get(), info);
   {
     const Scales scales = create_scales(file.get(), info);
@@ -522,6 +526,7 @@ class TraceWriter::Impl {
     for (std::size_t k = 0; k < info_.potentials.size(); ++k)
       columns_[next++].append(rows_, record.potential.data() + k * particles);
     for (GrowingDataset& column : columns_) column.flush();
+    file_.check_writes();
     commit(record.batch);
   }
 
@@ -529,7 +534,7 @@ class TraceWriter::Impl {
     close();
     PartialFile partial(path_);
     fs::copy_file(path_, partial.path(), fs::copy_options::overwrite_existing);
-    hdf5::File file(H5Fopen(partial.path().c_str(), H5F_ACC_RDWR, file_access().get()));
+    auto file = hdf5::WritableFile::open(partial.path(), H5F_ACC_RDWR);
     write_result(file.get(), result);
     file.close();
     sync_to_disk(partial.path());
@@ -541,7 +546,7 @@ class TraceWriter::Impl {
 
  private:
   void open_for_appending() {
-    file_ = hdf5::File(H5Fopen(path_.c_str(), H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE, file_access().get()));
+    file_ = hdf5::WritableFile::open(path_, H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE);
     const smc::BatchRecord sample;
     for_each_scalar(sample, [&]<class T>(const Column& column, const T&) {
       columns_.emplace_back(file_.get(), std::string("batch/") + column.name, hdf5::memory_type<T>(), Shape{});
@@ -567,6 +572,7 @@ class TraceWriter::Impl {
   void commit(std::int64_t batch) {
     committed_->append(rows_, &batch);
     committed_->flush();
+    file_.check_writes();
     ++rows_;
   }
 
@@ -578,7 +584,7 @@ class TraceWriter::Impl {
 
   std::string path_;
   TraceInfo info_;
-  hdf5::File file_;
+  hdf5::WritableFile file_;
   std::vector<GrowingDataset> columns_;      ///< scalars, arrays, potentials, as the layout lists them
   std::optional<GrowingDataset> committed_;  ///< batch_scale
   std::unique_ptr<FileDescriptor> in_use_;
