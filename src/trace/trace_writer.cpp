@@ -179,9 +179,6 @@ void write_texts_attribute(hid_t object, const char* name, const std::vector<std
   if (!data.empty()) hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
 }
 
-/// xarray decodes the dataset's bytes to str where it sees this.
-void mark_as_utf8(hid_t dataset) { write_text_attribute(dataset, "_Encoding", "utf-8"); }
-
 void describe(hid_t dataset, const Column& column) {
   write_text_attribute(dataset, "units", column.units);
   write_text_attribute(dataset, "long_name", column.meaning);
@@ -269,7 +266,6 @@ hdf5::Dataset create_text(hid_t where, const char* name, const std::string& text
   const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
   hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
-  mark_as_utf8(dataset.get());
   return dataset;
 }
 
@@ -286,7 +282,6 @@ hdf5::Dataset create_texts(hid_t where, const char* name, const std::vector<std:
                                         : deflated({std::clamp<hsize_t>(max_chunk_bytes / width, 1, texts.size())});
   hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
   if (!texts.empty()) hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
-  mark_as_utf8(dataset.get());
   return dataset;
 }
 
