@@ -34,13 +34,18 @@ class Quiet {
     H5Eget_auto2(H5E_DEFAULT, &printer_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
-  ~Quiet() { H5Eset_auto2(H5E_DEFAULT, printer_, data_); }
+  ~Quiet() {
+    if (!stay_) H5Eset_auto2(H5E_DEFAULT, printer_, data_);
+  }
+  /// For the rest of the process: of a damaged file HDF5 keeps parts open, and complains about them as it ends.
+  void stay() { stay_ = true; }
   Quiet(const Quiet&) = delete;
   Quiet& operator=(const Quiet&) = delete;
 
  private:
   H5E_auto2_t printer_ = nullptr;
   void* data_ = nullptr;
+  bool stay_ = false;
 };
 
 /// Owns one identifier. Closing in the destructor ignores failures; close() reports them.

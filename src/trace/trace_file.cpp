@@ -41,11 +41,12 @@ std::string read_text_attribute(hid_t object, const char* name) {
 }
 
 bool is_trace(const std::string& path) {
-  const hdf5::Quiet quiet;
+  hdf5::Quiet quiet;
   try {
     const hdf5::File file = open_for_reading(path);
     return read_text_attribute(file.get(), "format") == format_name;
   } catch (const hdf5::Failure&) {
+    quiet.stay();
     return false;
   }
 }

@@ -285,11 +285,12 @@ void check_file(const std::string& path) {
 }  // namespace
 
 Trace read_trace(const std::string& path) {
-  const hdf5::Quiet quiet;
+  hdf5::Quiet quiet;
   check_file(path);
   try {
     return Reader(path).read();
   } catch (const hdf5::Failure& failure) {
+    quiet.stay();
     refuse(path, failure.what(), "give a whole trace of this version of Shoal");
   } catch (const fs::filesystem_error& error) {
     refuse(path, error.code().message(), "check the name");
