@@ -89,8 +89,8 @@ std::unique_ptr<pcre2_code, Pcre2Free> compile_property_run(const std::string& p
   const std::string pattern = "\\p{" + property + "}+";
   int error = 0;
   PCRE2_SIZE offset = 0;
-  return std::unique_ptr<pcre2_code, Pcre2Free>(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()),
-                                                              pattern.size(), PCRE2_UTF, &error, &offset, nullptr));
+  return std::unique_ptr<pcre2_code, Pcre2Free>(
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr));
 }
 
 /// PCRE2's Unicode tables know the scripts: match runs of the property in the text of all code points.
@@ -166,8 +166,7 @@ CodePointSet::CodePointSet(std::initializer_list<CodePointRange> ranges) {
 void CodePointSet::add(CodePointRange range) {
   if (range.first < surrogates.first)
     add_scalar({range.first, std::min<std::uint32_t>(range.last, surrogates.first - 1)});
-  if (range.last > surrogates.last)
-    add_scalar({std::max<std::uint32_t>(range.first, surrogates.last + 1), range.last});
+  if (range.last > surrogates.last) add_scalar({std::max<std::uint32_t>(range.first, surrogates.last + 1), range.last});
 }
 
 void CodePointSet::add(const CodePointSet& other) {

@@ -28,7 +28,8 @@ class CodePointSet {
   void add(CodePointRange range);
   void add(const CodePointSet& other);
   [[nodiscard]] CodePointSet complement() const;
-  /// Every code point that equals a member under simple case folding (Kelvin sign = k; dotted and dotless i stay apart).
+  /// Every code point that equals a member under simple case folding (Kelvin sign = k; dotted and dotless i stay
+  /// apart).
   [[nodiscard]] CodePointSet case_folded() const;
   [[nodiscard]] bool contains(std::uint32_t code_point) const;
   [[nodiscard]] std::span<const CodePointRange> ranges() const { return ranges_; }

@@ -27,7 +27,8 @@ struct Dfa {
   }
 };
 
-/// Minimal automaton of the texts that @p nfa matches from their first byte to their last; states in breadth-first order.
+/// Minimal automaton of the texts that @p nfa matches from their first byte to their last; states in breadth-first
+/// order.
 /// @throws UsageError nfa.size_error() beyond 100,000 states, 4 million moves or a few seconds of work
 Dfa make_dfa(const Nfa& nfa);
 

@@ -10,8 +10,8 @@
 
 namespace shoal {
 
-/// [state] 1 if some token sequence, perhaps empty, leads from the state to acceptance. When each byte that the automaton
-/// can read (up to its class) is a token this is true everywhere and costs nothing.
+/// [state] 1 if some token sequence, perhaps empty, leads from the state to acceptance. When each byte that the
+/// automaton can read (up to its class) is a token this is true everywhere and costs nothing.
 std::vector<std::uint8_t> token_live_states(const Dfa& dfa, const Vocabulary& vocabulary);
 
 class DfaMasks {

@@ -28,12 +28,18 @@ Neighbour neighbour_of(std::uint8_t byte) {
 bool holds(Assertion assertion, Neighbour before, Neighbour after) {
   const bool edge_of_word = (before == Neighbour::word) != (after == Neighbour::word);
   switch (assertion) {
-    case Assertion::text_begin: return before == Neighbour::text_edge;
-    case Assertion::text_end: return after == Neighbour::text_edge;
-    case Assertion::line_begin: return before == Neighbour::text_edge || before == Neighbour::newline;
-    case Assertion::line_end: return after == Neighbour::text_edge || after == Neighbour::newline;
-    case Assertion::word_boundary: return edge_of_word;
-    case Assertion::no_word_boundary: return !edge_of_word;
+    case Assertion::text_begin:
+      return before == Neighbour::text_edge;
+    case Assertion::text_end:
+      return after == Neighbour::text_edge;
+    case Assertion::line_begin:
+      return before == Neighbour::text_edge || before == Neighbour::newline;
+    case Assertion::line_end:
+      return after == Neighbour::text_edge || after == Neighbour::newline;
+    case Assertion::word_boundary:
+      return edge_of_word;
+    case Assertion::no_word_boundary:
+      return !edge_of_word;
   }
   return false;
 }
@@ -59,9 +65,12 @@ class NfaBuilder {
   NfaState compile(const RegexNode& node, NfaState next) {
     if (++steps_ > most_steps) throw UsageError(size_error_);
     switch (node.kind) {
-      case RegexNode::Kind::empty: return next;
-      case RegexNode::Kind::set: return compile_set(node.set, next);
-      case RegexNode::Kind::repeat: return compile_repeat(node, next);
+      case RegexNode::Kind::empty:
+        return next;
+      case RegexNode::Kind::set:
+        return compile_set(node.set, next);
+      case RegexNode::Kind::repeat:
+        return compile_repeat(node, next);
       case RegexNode::Kind::concat:
         for (auto child = node.children.rbegin(); child != node.children.rend(); ++child) next = compile(*child, next);
         return next;
@@ -114,8 +123,8 @@ class NfaBuilder {
       while (group < sequences.size() && sequences[group].ranges[at] == range) ++group;
       const bool last = sequences.front().size == depth + 1;
       const NfaState target = last ? next : compile_sequences(sequences.first(group), depth + 1, next, known);
-      const bool extends = !transitions.empty() && transitions.back().target == target &&
-                           transitions.back().last + 1 == range.first;
+      const bool extends =
+          !transitions.empty() && transitions.back().target == target && transitions.back().last + 1 == range.first;
       if (extends) {
         transitions.back().last = range.last;
       } else {

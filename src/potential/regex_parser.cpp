@@ -35,9 +35,7 @@ struct Escape {
 
 bool is_digit(std::uint32_t c) { return c >= '0' && c <= '9'; }
 bool is_octal(std::uint32_t c) { return c >= '0' && c <= '7'; }
-bool is_alphanumeric(std::uint32_t c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool is_alphanumeric(std::uint32_t c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 int hex_value(std::uint32_t c) {
   if (is_digit(c)) return static_cast<int>(c - '0');
@@ -104,7 +102,8 @@ class Parser {
     flags_.ignore_case = initial == CaseRule::insensitive;
     for (std::size_t offset = 0; offset < pattern.size();) {
       const auto decoded = decode_utf8(pattern.substr(offset));
-      if (!decoded) fail("not valid UTF-8", symbols_.size(), "save the pattern as UTF-8 or write the bytes as \\x{...}");
+      if (!decoded)
+        fail("not valid UTF-8", symbols_.size(), "save the pattern as UTF-8 or write the bytes as \\x{...}");
       symbols_.push_back({decoded->code_point, offset});
       offset += static_cast<std::size_t>(decoded->size);
     }
@@ -180,23 +179,31 @@ class Parser {
   RegexNode atom() {
     const std::size_t start = at_;
     switch (const std::uint32_t c = take()) {
-      case '(': --at_; return group();
-      case '[': return set_node(char_class());
-      case '.': return set_node(flags_.dot_matches_newline ? CodePointSet{{0, last_code_point}}
-                                                           : CodePointSet{{'\n', '\n'}}.complement());
-      case '^': return assertion_node(flags_.multi_line ? Assertion::line_begin : Assertion::text_begin);
-      case '$': return assertion_node(flags_.multi_line ? Assertion::line_end : Assertion::text_end);
+      case '(':
+        --at_;
+        return group();
+      case '[':
+        return set_node(char_class());
+      case '.':
+        return set_node(flags_.dot_matches_newline ? CodePointSet{{0, last_code_point}}
+                                                   : CodePointSet{{'\n', '\n'}}.complement());
+      case '^':
+        return assertion_node(flags_.multi_line ? Assertion::line_begin : Assertion::text_begin);
+      case '$':
+        return assertion_node(flags_.multi_line ? Assertion::line_end : Assertion::text_end);
       case '*':
       case '+':
       case '?':
         fail(std::string("nothing to repeat before ") + static_cast<char>(c), start,
              std::string("escape it as \\") + static_cast<char>(c));
-      case '\\': return escaped_atom(start);
+      case '\\':
+        return escaped_atom(start);
       case '{':
         --at_;
         if (counted_repetition()) fail("nothing to repeat before {", start, "escape it as \\{");
         return literal(take());
-      default: return literal(c);
+      default:
+        return literal(c);
     }
   }
 
@@ -207,11 +214,20 @@ class Parser {
 
   RegexNode escaped_atom(std::size_t start) {
     switch (peek()) {
-      case 'A': ++at_; return assertion_node(Assertion::text_begin);
-      case 'z': ++at_; return assertion_node(Assertion::text_end);
-      case 'b': ++at_; return assertion_node(Assertion::word_boundary);
-      case 'B': ++at_; return assertion_node(Assertion::no_word_boundary);
-      default: break;
+      case 'A':
+        ++at_;
+        return assertion_node(Assertion::text_begin);
+      case 'z':
+        ++at_;
+        return assertion_node(Assertion::text_end);
+      case 'b':
+        ++at_;
+        return assertion_node(Assertion::word_boundary);
+      case 'B':
+        ++at_;
+        return assertion_node(Assertion::no_word_boundary);
+      default:
+        break;
     }
     const Escape parsed = escape(start);
     return parsed.code_point ? literal(*parsed.code_point) : set_node(parsed.set);
@@ -225,7 +241,8 @@ class Parser {
     if (!bounds) return item;
     if (peek() == '+') fail("possessive repetition", at_, "remove the second +: possessive matching is not supported");
     take_if('?');
-    if (peek() == '*' || peek() == '+' || peek() == '?') fail("repetition of a repetition", at_, "put (?:...) around it");
+    if (peek() == '*' || peek() == '+' || peek() == '?')
+      fail("repetition of a repetition", at_, "put (?:...) around it");
     const std::size_t end = at_;
     if (repetition()) fail("repetition of a repetition", end, "put (?:...) around it");
     remember_largest(*bounds, start, end);
@@ -355,19 +372,28 @@ class Parser {
       const std::size_t here = at_;
       if (done()) fail("missing )", open, "close the group");
       switch (take()) {
-        case 'i': flags_.ignore_case = value; break;
-        case 's': flags_.dot_matches_newline = value; break;
-        case 'm': flags_.multi_line = value; break;
-        case 'U': break;
+        case 'i':
+          flags_.ignore_case = value;
+          break;
+        case 's':
+          flags_.dot_matches_newline = value;
+          break;
+        case 'm':
+          flags_.multi_line = value;
+          break;
+        case 'U':
+          break;
         case '-':
           if (!value) fail("bad flags", here, "write one - only");
           value = false;
           break;
-        case ':': return true;
+        case ':':
+          return true;
         case ')':
           if (!any) fail("empty flags", open, "name flags among i, m, s, U or use (?:...)");
           return false;
-        default: fail("unknown flag or group", here, "use flags i, m, s, U, (?:...) or (?P<name>...)");
+        default:
+          fail("unknown flag or group", here, "use flags i, m, s, U, (?:...) or (?P<name>...)");
       }
     }
   }
@@ -379,24 +405,41 @@ class Parser {
     if (done()) fail("backslash at the end", start, "write \\\\ for a backslash");
     const std::uint32_t c = take();
     switch (c) {
-      case 'd': return {digits(), {}};
-      case 'D': return {digits().complement(), {}};
-      case 's': return {spaces(), {}};
-      case 'S': return {spaces().complement(), {}};
-      case 'w': return {word_characters(), {}};
-      case 'W': return {word_characters().complement(), {}};
-      case 'p': return {unicode_escape(start, false), {}};
-      case 'P': return {unicode_escape(start, true), {}};
-      case 'a': return {{}, '\a'};
-      case 'f': return {{}, '\f'};
-      case 'n': return {{}, '\n'};
-      case 'r': return {{}, '\r'};
-      case 't': return {{}, '\t'};
-      case 'v': return {{}, '\v'};
-      case 'x': return {{}, hex_escape(start)};
+      case 'd':
+        return {digits(), {}};
+      case 'D':
+        return {digits().complement(), {}};
+      case 's':
+        return {spaces(), {}};
+      case 'S':
+        return {spaces().complement(), {}};
+      case 'w':
+        return {word_characters(), {}};
+      case 'W':
+        return {word_characters().complement(), {}};
+      case 'p':
+        return {unicode_escape(start, false), {}};
+      case 'P':
+        return {unicode_escape(start, true), {}};
+      case 'a':
+        return {{}, '\a'};
+      case 'f':
+        return {{}, '\f'};
+      case 'n':
+        return {{}, '\n'};
+      case 'r':
+        return {{}, '\r'};
+      case 't':
+        return {{}, '\t'};
+      case 'v':
+        return {{}, '\v'};
+      case 'x':
+        return {{}, hex_escape(start)};
       case 'k':
-      case 'g': fail("back-reference", start, "write the group out: such patterns are not regular");
-      default: break;
+      case 'g':
+        fail("back-reference", start, "write the group out: such patterns are not regular");
+      default:
+        break;
     }
     if (is_digit(c)) return {{}, octal_escape(start, c)};
     if (c >= 0x80 || is_alphanumeric(c))
@@ -442,7 +485,8 @@ class Parser {
     const std::string name(source(first, end));
     auto set = unicode_class(name);
     if (!set)
-      fail("unknown Unicode class " + quote(name), start, "use a category such as L, Lu, Nd, P or a script such as Greek");
+      fail("unknown Unicode class " + quote(name), start,
+           "use a category such as L, Lu, Nd, P or a script such as Greek");
     if (flags_.ignore_case) set = set->case_folded();
     return negated ? set->complement() : *set;
   }

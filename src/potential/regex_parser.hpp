@@ -19,11 +19,11 @@ struct RegexNode {
   static constexpr int unbounded = -1;
 
   Kind kind = Kind::empty;
-  CodePointSet set;                                ///< of a set: one code point out of these
-  std::vector<RegexNode> children;                 ///< of concat, alternate; one of repeat
-  int min = 0;                                     ///< of a repeat
-  int max = unbounded;                             ///< of a repeat
-  Assertion assertion = Assertion::text_begin;     ///< of an assertion
+  CodePointSet set;                             ///< of a set: one code point out of these
+  std::vector<RegexNode> children;              ///< of concat, alternate; one of repeat
+  int min = 0;                                  ///< of a repeat
+  int max = unbounded;                          ///< of a repeat
+  Assertion assertion = Assertion::text_begin;  ///< of an assertion
 };
 
 enum class CaseRule { sensitive, insensitive };
