@@ -7,7 +7,7 @@ packages=(
   libopenmpi-dev openmpi-bin openssh-client # ranks (mpirun looks for ssh even on one machine)
   libhdf5-dev                               # traces
   libboost-program-options-dev              # command line and job files
-  libdnnl-dev                               # matrix products on the CPU
+  libdnnl-dev ocl-icd-opencl-dev            # matrix products on the CPU (its CMake package asks for OpenCL)
   librandom123-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
   libgtest-dev libbenchmark-dev             # tests and benchmarks
   python3 python3-h5py                      # one test reads a trace as users of h5py do

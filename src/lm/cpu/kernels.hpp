@@ -1,0 +1,47 @@
+// The arithmetic of a transformer besides its matrix products, for one row or one head at a time: RMSNorm, rotary
+// positions, SwiGLU, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend neither on
+// the instruction set, which is chosen at run time, nor on what else is computed.
+#pragma once
+
+#include <cstddef>
+
+#include "lm/number_formats.hpp"
+
+namespace shoal::lm::cpu {
+
+/// Positions per key/value block; block i of a sequence holds positions 16 i .. 16 i + 15.
+inline constexpr int block_positions = 16;
+inline constexpr int max_head_dim = 256;
+
+/// One query head of one row against the keys and values of its sequence.
+/// Of a block, the head's part at @p offset is K as [head_dim][16], then V as [16][head_dim].
+template <class T>
+struct AttentionTask {
+  const float* query;  ///< [head_dim]
+  const std::byte* const* blocks;
+  std::size_t offset;  ///< in elements
+  int positions;       ///< that the row sees, at least 1
+  int head_dim;        ///< multiple of 16, at most max_head_dim
+  float scale;
+  T* out;  ///< [head_dim]
+};
+
+/// T: float or Bf16, the type of a product's operand.
+template <class T>
+struct Kernels {
+  /// out = x / sqrt(mean(x^2) + epsilon) * weight; n a multiple of 16 (Zhang & Sennrich 2019).
+  void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, T* out);
+  /// x[i], x[i + half] rotated by the angle i, as Hugging Face orders them (Su et al. 2021); half a multiple of 8.
+  void (*rotate)(float* x, const float* cosines, const float* sines, int half);
+  /// out = gate * sigmoid(gate) * up (Shazeer 2020); n a multiple of 16.
+  void (*swiglu)(const float* gate, const float* up, int n, T* out);
+  void (*convert)(const float* x, int n, T* out);  ///< n a multiple of 16
+  /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
+  void (*attend)(const AttentionTask<T>& task);
+};
+
+/// For the processor at hand.
+template <class T>
+const Kernels<T>& kernels();
+
+}  // namespace shoal::lm::cpu

@@ -1,0 +1,56 @@
+// Transformer: a checkpoint's weights on a device, and the forward pass over rows of independent sequences whose keys
+// and values lie in a BlockPool. The one seam that another kind of processor implements.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lm/block_pool.hpp"
+#include "lm/config.hpp"
+#include "lm/safetensors.hpp"
+#include "shoal/ids.hpp"
+#include "shoal/language_model.hpp"
+
+namespace shoal::lm {
+
+enum class Logits { no, yes };
+
+/// One token to compute. Its key and value are written to its place in the last block of @p table, and it attends to
+/// all positions up to its own.
+struct TokenRow {
+  TokenId token;
+  int position = 0;
+  std::span<const BlockId> table;  ///< at least position / 16 + 1 blocks
+  Logits logits = Logits::yes;
+};
+
+/// Activations of one chunk of rows; kept between calls so that their memory is.
+struct ForwardBuffers {
+  std::vector<float> residual, projected, query_key_value, gate_up, cosines, sines;
+  std::vector<std::byte> operand;  ///< in the type of the products' operands
+  std::vector<const std::byte*> blocks;
+};
+
+class Transformer {
+ public:
+  virtual ~Transformer() = default;
+
+  [[nodiscard]] virtual const TransformerConfig& config() const = 0;
+  [[nodiscard]] virtual DType dtype() const = 0;
+  [[nodiscard]] virtual std::uint64_t parameters() const = 0;
+  [[nodiscard]] virtual std::uint64_t weight_bytes() const = 0;
+  /// Of 16 positions, all layers.
+  [[nodiscard]] virtual std::size_t block_bytes() const = 0;
+  /// @p rows in an order in which a sequence's positions rise. @p logits: [rows that want them, vocabulary size].
+  virtual void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
+                       std::span<float> logits) const = 0;
+};
+
+/// @param dtype automatic: bf16 where the processor has instructions for it, else f32
+/// @throws ModelError
+std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
+                                                  std::shared_ptr<const Safetensors> weights, DType dtype);
+
+}  // namespace shoal::lm

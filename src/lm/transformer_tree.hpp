@@ -1,0 +1,51 @@
+// TransformerTree: the contexts that one rank's particles stand on, with their key/value blocks.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lm/block_pool.hpp"
+#include "lm/token_tree.hpp"
+#include "lm/transformer.hpp"
+#include "shoal/language_model.hpp"
+
+namespace shoal::lm {
+
+class TransformerTree final : public ContextTree {
+ public:
+  /// Prefills @p prompt, which must not be empty. @p transformer must outlive the tree.
+  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt);
+
+  [[nodiscard]] ContextId root() const override { return root_; }
+  ContextId extend(ContextId parent, TokenId token) override;
+  void retain(ContextId context) override { nodes_.retain(context); }
+  void release(ContextId context) override;
+  void forward(std::span<const ContextId> contexts, std::span<float> logits) override;
+  [[nodiscard]] std::string pack(ContextId context) const override;
+  ContextId unpack(std::string_view packed) override;
+  [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
+  [[nodiscard]] std::size_t live_blocks() const override { return pool_.live(); }
+
+ private:
+  /// Keys and values of a context's first positions.
+  struct KeyValues {
+    std::vector<BlockId> table;  ///< each entry is one reference
+    int computed = 0;            ///< positions
+  };
+  using Nodes = TokenTree<KeyValues>;
+
+  [[nodiscard]] KeyValues share(const KeyValues& from);
+  void make_room(KeyValues* kv, int position);
+  void add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows);
+
+  const Transformer& transformer_;
+  BlockPool pool_;
+  Nodes nodes_;
+  ForwardBuffers buffers_;
+  ContextId root_;
+  std::size_t prompt_size_;
+};
+
+}  // namespace shoal::lm
