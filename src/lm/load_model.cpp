@@ -1,0 +1,14 @@
+#include "lm/checkpoint_folder.hpp"
+#include "lm/tabular_model.hpp"
+#include "lm/transformer_model.hpp"
+#include "shoal/language_model.hpp"
+
+namespace shoal {
+
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype) {
+  constexpr std::string_view tabular = "tabular:";
+  if (source.starts_with(tabular)) return std::make_shared<lm::TabularModel>(source, source.substr(tabular.size()));
+  return std::make_shared<lm::TransformerModel>(source, lm::find_checkpoint(source), dtype);
+}
+
+}  // namespace shoal
