@@ -1,4 +1,3 @@
-#include <chrono>
 #include <ctime>
 #include <iostream>
 #include <memory>
@@ -62,6 +61,52 @@ void print_help() {
             << set.shown;
 }
 
+/// As a shell would read it back.
+std::string quoted(const std::string& word) {
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789-_=+./:,@%") == std::string::npos;
+  if (plain) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string command_line(const Arguments& arguments) {
+  std::string line = "shoal generate";
+  for (const std::string& argument : arguments) line += " " + quoted(argument);
+  return line;
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, int ranks, const Arguments& arguments) {
+  const BuildInfo build = build_info();
+  trace::TraceInfo info{.shoal_version = build.version,
+                        .build = build.type + ", " + build.compiler + ", " + build.processor,
+                        .command_line = command_line(arguments),
+                        .options_json = to_json(job.options),
+                        .model_id = model.summary().id,
+                        .weights_hash = model.summary().hash,
+                        .device = model.summary().device,
+                        .start_time = utc_now(),
+                        .prompt = job.options.prompt,
+                        .seed = job.options.smc.seed,
+                        .ranks = ranks,
+                        .particles = job.options.smc.particles,
+                        .batch_size = job.options.smc.batch_size,
+                        .potentials = {}};
+  for (const PotentialPtr& potential : job.potentials) info.potentials.push_back(potential->name());
+  return info;
+}
+
 int exit_code(const smc::RunResult& result) {
   switch (result.reason) {
     case smc::FinishReason::extinct:
@@ -110,8 +155,7 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   world.together([&] {
     if (!root) return;
     if (!options.trace.empty()) {
-      trace = std::make_unique<trace::TraceWriter>(
-          options.trace, trace_info(options, job.potentials, *model, world.size(), arguments));
+      trace = std::make_unique<trace::TraceWriter>(options.trace, trace_info(job, *model, world.size(), arguments));
       observers.add(trace.get());
     }
     if (!options.quiet) {

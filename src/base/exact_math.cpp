@@ -1,6 +1,5 @@
 #include "base/exact_math.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -66,8 +65,9 @@ double exact_log(double x) {
 }
 
 double exact_log_sum_exp(std::span<const double> x) {
-  if (x.empty()) return -infinity;
-  const double m = *std::max_element(x.begin(), x.end());
+  double m = -infinity;
+  for (const double v : x)
+    if (!(v <= m)) m = v;  // also a NaN, so that the sum shows it
   if (m == -infinity) return -infinity;
   double sum = 0.0;
   for (const double v : x) sum += exact_exp(v - m);

@@ -11,7 +11,7 @@ namespace shoal {
 double exact_exp(double x);
 /// ln(x) for x > 0; -inf at 0; NaN below.
 double exact_log(double x);
-/// ln(sum exp(x)) over the entries in index order; -inf for an empty span or all -inf.
+/// ln(sum exp(x)) over the entries in index order; -inf for an empty span or all -inf, NaN if there is one.
 double exact_log_sum_exp(std::span<const double> x);
 
 }  // namespace shoal

@@ -8,6 +8,8 @@ namespace shoal {
 namespace {
 
 volatile std::sig_atomic_t flag = 0;
+struct sigaction previous_interrupt {};
+struct sigaction previous_terminate {};
 
 void on_signal(int number) {
   if (flag != 0) _exit(128 + number);
@@ -20,13 +22,14 @@ ScopedSignals::ScopedSignals() {
   flag = 0;
   struct sigaction action {};
   action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, &previous_interrupt);
+  sigaction(SIGTERM, &action, &previous_terminate);
 }
 
 ScopedSignals::~ScopedSignals() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  sigaction(SIGINT, &previous_interrupt, nullptr);
+  sigaction(SIGTERM, &previous_terminate, nullptr);
+  flag = 0;
 }
 
 int received_signal() { return static_cast<int>(flag); }

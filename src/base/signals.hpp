@@ -3,7 +3,8 @@
 
 namespace shoal {
 
-/// The first SIGINT or SIGTERM sets the flag, the second ends the process at once with 128 + its number.
+/// The first SIGINT or SIGTERM sets the flag, the second ends the process at once with 128 + its number. One at a time;
+/// the handlers found at construction are put back.
 class ScopedSignals {
  public:
   ScopedSignals();
@@ -12,7 +13,7 @@ class ScopedSignals {
   ScopedSignals& operator=(const ScopedSignals&) = delete;
 };
 
-/// Number of the signal received, 0 if none.
+/// Number of the signal received while a ScopedSignals lives, 0 if none.
 int received_signal();
 
 }  // namespace shoal

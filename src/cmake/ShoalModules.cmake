@@ -4,7 +4,8 @@
 #   one GoogleTest program; with RANKS it runs under mpirun once per count and supplies its own main()
 include_guard()
 
-set(SHOAL_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
+# GCC 12 takes "x" + std::string() for an overlapping copy (its bug 105651).
+set(SHOAL_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-restrict -Werror)
 # No contraction to fused multiply-add unless written: the same bits on every processor of a kind.
 set(SHOAL_FLAGS -ffp-contract=off)
 if(SHOAL_SANITIZE)

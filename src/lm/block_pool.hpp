@@ -5,10 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <span>
 #include <vector>
 
+#include "lm/aligned.hpp"
 #include "shoal/ids.hpp"
 
 namespace shoal::lm {
@@ -41,7 +40,7 @@ class BlockPool {
   void grow();
 
   std::size_t block_bytes_;
-  std::vector<std::unique_ptr<std::byte[]>> slabs_;
+  std::vector<AlignedVector<std::byte>> slabs_;
   std::vector<Block> blocks_;
   std::vector<BlockId> free_;
   std::size_t live_ = 0;

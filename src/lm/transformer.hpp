@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "lm/aligned.hpp"
 #include "lm/block_pool.hpp"
 #include "lm/config.hpp"
 #include "lm/safetensors.hpp"
@@ -28,8 +29,9 @@ struct TokenRow {
 
 /// Activations of one chunk of rows; kept between calls so that their memory is.
 struct ForwardBuffers {
-  std::vector<float> residual, projected, query_key_value, gate_up, cosines, sines;
-  std::vector<std::byte> operand;  ///< in the type of the products' operands
+  AlignedVector<float> residual, projected, query_key_value, gate_up;
+  std::vector<float> cosines, sines;
+  AlignedVector<std::byte> operand;  ///< in the type of the products' operands
   std::vector<const std::byte*> blocks;
 };
 

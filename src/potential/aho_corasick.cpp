@@ -23,12 +23,15 @@ AhoCorasick::AhoCorasick(std::span<const std::string> strings) {
   fold_failures();
 }
 
-/// Class 0 holds the bytes that occur in no string; if there are none, it is a byte that does occur.
+/// The bytes that occur in no string, if there are any, are one class.
 void AhoCorasick::choose_classes(std::span<const std::string> strings) {
   std::array<bool, 256> used{};
   for (const std::string& string : strings)
     for (const char c : string) used[folded(static_cast<std::uint8_t>(c))] = true;
-  classes_ = 1;
+  const auto is_folded = [](std::size_t b) { return folded(static_cast<std::uint8_t>(b)) == b; };
+  bool any_unused = false;
+  for (std::size_t b = 0; b < 256; ++b) any_unused = any_unused || (is_folded(b) && !used[b]);
+  classes_ = any_unused ? 1 : 0;
   for (std::size_t b = 0; b < 256; ++b)
     if (used[b]) byte_class_[b] = static_cast<std::uint8_t>(classes_++);
   for (std::size_t b = 0; b < 256; ++b) byte_class_[b] = byte_class_[folded(static_cast<std::uint8_t>(b))];

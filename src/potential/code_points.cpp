@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <numeric>
 
 namespace shoal {
@@ -61,14 +62,30 @@ const CaseOrbits& case_orbits() {
 
 bool is_surrogate(std::uint32_t c) { return c >= surrogates.first && c <= surrogates.last; }
 
+using Categories = std::map<std::string, CodePointSet>;
+
+/// All code points by their two-letter category.
+Categories make_general_categories() {
+  const auto category_of = [](std::uint32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); };
+  Categories categories;
+  std::uint32_t first = 0;
+  for (std::uint32_t c = 1; c <= last_code_point + 1; ++c) {
+    if (c <= last_code_point && category_of(c) == category_of(first)) continue;
+    categories[utf8proc_category_string(static_cast<utf8proc_int32_t>(first))].add({first, c - 1});
+    first = c;
+  }
+  return categories;
+}
+
+/// One category, or with one letter all that begin with it.
 std::optional<CodePointSet> general_category(std::string_view name) {
+  static const Categories categories = make_general_categories();
   bool known = false;
   CodePointSet set;
-  for (std::uint32_t c = 0; c <= last_code_point; ++c) {
-    const std::string_view category = utf8proc_category_string(static_cast<utf8proc_int32_t>(c));
+  for (const auto& [category, members] : categories) {
     if (!category.starts_with(name)) continue;
     known = true;
-    set.add({c, c});
+    set.add(members);
   }
   if (!known) return std::nullopt;
   return set;
@@ -93,17 +110,22 @@ std::unique_ptr<pcre2_code, Pcre2Free> compile_property_run(const std::string& p
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr));
 }
 
-/// PCRE2's Unicode tables know the scripts: match runs of the property in the text of all code points.
-std::optional<CodePointSet> script(std::string_view name) {
-  const auto is_name_byte = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  if (name.size() < 3 || !std::all_of(name.begin(), name.end(), is_name_byte)) return std::nullopt;
-  auto code = compile_property_run("sc:" + std::string(name));
-  if (!code && (name.front() != 'X' || name.size() > 3)) code = compile_property_run(std::string(name));
-  if (!code) return std::nullopt;
-
+std::string all_code_points() {
   std::string all;
   for (std::uint32_t c = 0; c <= last_code_point; ++c)
     if (!is_surrogate(c)) all += encode_utf8(c);
+  return all;
+}
+
+/// PCRE2's Unicode tables know the scripts and properties: match runs of the property in the text of all code points.
+std::optional<CodePointSet> find_property(const std::string& name) {
+  const auto is_name_byte = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (!std::all_of(name.begin(), name.end(), is_name_byte)) return std::nullopt;
+  auto code = compile_property_run("sc:" + name);
+  if (!code && (name.front() != 'X' || name.size() > 3)) code = compile_property_run(name);
+  if (!code) return std::nullopt;
+
+  const std::string all = all_code_points();
   const std::unique_ptr<pcre2_match_data, Pcre2Free> match(pcre2_match_data_create(1, nullptr));
   CodePointSet set;
   PCRE2_SIZE start = 0;
@@ -116,6 +138,17 @@ std::optional<CodePointSet> script(std::string_view name) {
              decode_utf8(std::string_view(all).substr(before_end))->code_point});
     start = span[1];
   }
+  return set;
+}
+
+/// Finding a property takes tens of milliseconds: those found are remembered.
+std::optional<CodePointSet> property(const std::string& name) {
+  static std::mutex mutex;
+  static std::map<std::string, CodePointSet> found;
+  const std::scoped_lock lock(mutex);
+  if (const auto known = found.find(name); known != found.end()) return known->second;
+  auto set = find_property(name);
+  if (set) found.emplace(name, *set);
   return set;
 }
 
@@ -216,7 +249,7 @@ std::optional<CodePointSet> unicode_class(std::string_view name) {
   if (name == "Any") return CodePointSet{{0, last_code_point}};
   if (name.empty()) return std::nullopt;
   if (name.size() <= 2) return general_category(name);
-  return script(name);
+  return property(std::string(name));
 }
 
 std::vector<ByteSequence> utf8_sequences(const CodePointSet& set) {

@@ -40,7 +40,8 @@ class CodePointSet {
   std::vector<CodePointRange> ranges_;
 };
 
-/// A general category ("L", "Lu", ...), "Any", or a script ("Greek", "Han", ...); empty when the name is unknown.
+/// A general category ("L", "Lu", ...), "Any", a script ("Greek", "Han", ...) or a yes-or-no property ("Alphabetic",
+/// ...); empty when the name is unknown.
 std::optional<CodePointSet> unicode_class(std::string_view name);
 
 struct ByteRange {

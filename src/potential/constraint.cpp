@@ -78,12 +78,14 @@ class Constraint final : public Potential {
   void visit(const PotentialState& state, const Visit& each) const {
     std::size_t at = 0;
     for (const auto& part : parts_) {
+      expect_state(at + sizeof(std::uint32_t) <= state.size(), name_);
       const std::size_t size = from_state<std::uint32_t>(state, at);
       at += sizeof(std::uint32_t);
+      expect_state(size <= state.size() - at, name_);
       each(*part, state.substr(at, size));
       at += size;
     }
-    SHOAL_EXPECT(at == state.size());
+    expect_state(at == state.size(), name_);
   }
 
   std::vector<PotentialPtr> parts_;

@@ -173,21 +173,22 @@ Dfa trimmed(const Dfa& dfa) {
 /// Partition of 0..n-1 that is refined by marking elements and splitting each set into marked and unmarked.
 class RefinablePartition {
  public:
-  explicit RefinablePartition(std::size_t n) : elements_(n), place_(n), set_of_(n, 0) {
-    std::iota(elements_.begin(), elements_.end(), 0U);
-    std::iota(place_.begin(), place_.end(), 0U);
-    if (n > 0) sets_.push_back({0, static_cast<std::uint32_t>(n), 0});
-  }
-
   /// Elements grouped by equal @p label, in the order of labels.
-  RefinablePartition(const std::vector<std::uint8_t>& label, std::size_t n) : RefinablePartition(n) {
-    std::stable_sort(elements_.begin(), elements_.end(), [&](auto a, auto b) { return label[a] < label[b]; });
-    sets_.clear();
-    for (std::uint32_t i = 0; i < n; ++i) {
-      if (i == 0 || label[elements_[i]] != label[elements_[i - 1]]) sets_.push_back({i, i, 0});
-      sets_.back().end = i + 1;
-      place_[elements_[i]] = i;
-      set_of_[elements_[i]] = static_cast<std::uint32_t>(sets_.size() - 1);
+  explicit RefinablePartition(const std::vector<std::uint8_t>& label)
+      : elements_(label.size()), place_(label.size()), set_of_(label.size()) {
+    std::array<std::uint32_t, 257> first{};
+    for (const std::uint8_t l : label) ++first[l + 1U];
+    std::partial_sum(first.begin(), first.end(), first.begin());
+    std::array<std::uint32_t, 256> set_with{};
+    for (std::size_t l = 0; l < 256; ++l) {
+      if (first[l] == first[l + 1]) continue;
+      set_with[l] = static_cast<std::uint32_t>(sets_.size());
+      sets_.push_back({first[l], first[l + 1], 0});
+    }
+    for (std::uint32_t i = 0; i < label.size(); ++i) {
+      place_[i] = first[label[i]]++;
+      elements_[place_[i]] = i;
+      set_of_[i] = set_with[label[i]];
     }
   }
 
@@ -259,8 +260,8 @@ Moves moves_of(const Dfa& dfa) {
 RefinablePartition equivalent_states(const Dfa& dfa) {
   const Moves moves = moves_of(dfa);
   const std::size_t count = moves.source.size();
-  RefinablePartition blocks(dfa.accepting, index(dfa.size()));
-  RefinablePartition groups(moves.label, count);
+  RefinablePartition blocks(dfa.accepting);
+  RefinablePartition groups(moves.label);
   std::vector<std::uint32_t> first(index(dfa.size()) + 1, 0);
   for (const std::uint32_t target : moves.target) ++first[target + 1];
   std::partial_sum(first.begin(), first.end(), first.begin());

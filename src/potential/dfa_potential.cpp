@@ -1,6 +1,5 @@
 #include "potential/dfa_potential.hpp"
 
-#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -23,26 +22,33 @@ class DfaPotential final : public Potential {
   PotentialState start() const override { return to_state(dfa_.start); }
 
   void advance(PotentialState& state, std::string_view bytes) const override {
-    auto at = from_state<std::int32_t>(state);
+    std::int32_t at = place(state);
     for (std::size_t i = 0; i < bytes.size() && at != Dfa::dead; ++i)
       at = dfa_.step(at, static_cast<std::uint8_t>(bytes[i]));
     store(at, &state);
   }
 
   double log_prefix(const PotentialState& state) const override {
-    return from_state<std::int32_t>(state) == Dfa::dead ? minus_infinity : 0.0;
+    return place(state) == Dfa::dead ? minus_infinity : 0.0;
   }
 
   double log_complete(const PotentialState& state) const override {
-    const auto at = from_state<std::int32_t>(state);
+    const std::int32_t at = place(state);
     return at != Dfa::dead && dfa_.accepting[static_cast<std::size_t>(at)] != 0 ? 0.0 : minus_infinity;
   }
 
   std::shared_ptr<const TokenMask> allowed(const PotentialState& state, const Vocabulary& vocabulary) const override {
-    return masks_.allowed(from_state<std::int32_t>(state), vocabulary);
+    return masks_.allowed(place(state), vocabulary);
   }
 
  private:
+  [[nodiscard]] std::int32_t place(const PotentialState& state) const {
+    expect_state(state.size() == sizeof(std::int32_t), name_);
+    const auto at = from_state<std::int32_t>(state);
+    expect_state(at >= Dfa::dead && at < dfa_.size(), name_);
+    return at;
+  }
+
   Dfa dfa_;
   std::string name_;
   mutable DfaMasks masks_;  ///< a cache: synchronised inside

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "potential/quote.hpp"
@@ -32,14 +33,39 @@ std::string listed(std::initializer_list<const char*> names) {
   return out;
 }
 
+/// Refuses an object that names a key twice, of which the parser would silently drop the first.
+class UniqueKeys {
+ public:
+  explicit UniqueKeys(const std::string& file_kind) : file_kind_(file_kind) {}
+
+  void see(nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
+    using Event = nlohmann::json::parse_event_t;
+    if (event == Event::object_start) open_.emplace_back();
+    if (event == Event::object_end) open_.pop_back();
+    if (event == Event::key && !open_.back().insert(parsed.get<std::string>()).second)
+      throw UsageError("bad " + file_kind_ + " (key " + quote(parsed.get<std::string>()) +
+                       " appears twice in one object) remove one of them");
+  }
+
+ private:
+  const std::string& file_kind_;
+  std::vector<std::set<std::string>> open_;  ///< keys of the objects around the parser's place
+};
+
 }  // namespace
 
 nlohmann::json parse_json(const std::string& text, const std::string& file_kind) {
+  UniqueKeys keys(file_kind);
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, [&keys](int, auto event, const nlohmann::json& parsed) {
+      keys.see(event, parsed);
+      return true;
+    });
   } catch (const nlohmann::json::parse_error& error) {
     throw UsageError("bad " + file_kind + " (not JSON at " + position_in(text, error.byte) +
                      ") check quotes, commas and brackets there");
+  } catch (const nlohmann::json::out_of_range&) {
+    throw UsageError("bad " + file_kind + " (a number is too large) give numbers below 1e308");
   }
 }
 

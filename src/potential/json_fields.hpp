@@ -20,7 +20,6 @@ class JsonFields {
   JsonFields(const nlohmann::json& value, std::string where, std::initializer_list<const char*> known);
 
   [[nodiscard]] bool has(const std::string& key) const;
-  [[nodiscard]] const std::string& where() const { return where_; }
 
   /// Each throws UsageError where the member is missing or of another type.
   [[nodiscard]] const nlohmann::json& value(const std::string& key) const;

@@ -1,6 +1,5 @@
 // Bounds on the length of a text. A unit counts from its first byte on, so that the count never falls as text is added.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
@@ -62,7 +61,7 @@ class Length final : public Potential {
 
   /// The count stops at max + 1: more cannot make it worse.
   void advance(PotentialState& state, std::string_view bytes) const override {
-    auto m = from_state<Measure>(state);
+    Measure m = measure(state);
     for (std::size_t i = 0; i < bytes.size() && m.count <= max_; ++i)
       m = after_byte(m, static_cast<std::uint8_t>(bytes[i]), unit_);
     if (m.count > max_) m.place = Place::between;
@@ -70,16 +69,16 @@ class Length final : public Potential {
   }
 
   double log_prefix(const PotentialState& state) const override {
-    return from_state<Measure>(state).count > max_ ? minus_infinity : 0.0;
+    return measure(state).count > max_ ? minus_infinity : 0.0;
   }
 
   double log_complete(const PotentialState& state) const override {
-    const auto count = from_state<Measure>(state).count;
+    const auto count = measure(state).count;
     return count < min_ || count > max_ ? minus_infinity : 0.0;
   }
 
   std::shared_ptr<const TokenMask> allowed(const PotentialState& state, const Vocabulary& vocabulary) const override {
-    const auto m = from_state<Measure>(state);
+    const Measure m = measure(state);
     const bool may_end = m.count >= min_ && m.count <= max_;
     const std::uint32_t longest = *longest_token_.get(vocabulary, [&] { return longest_token(vocabulary); });
     if (m.count <= max_ && max_ - m.count >= longest) return may_end ? nullptr : no_end(vocabulary);
@@ -89,6 +88,13 @@ class Length final : public Potential {
   }
 
  private:
+  [[nodiscard]] Measure measure(const PotentialState& state) const {
+    expect_state(state.size() == sizeof(Measure), name_);
+    const auto m = from_state<Measure>(state);
+    expect_state(m.place <= Place::after_stop && m.count <= max_ + 1, name_);
+    return m;
+  }
+
   static std::uint32_t longest_token(const Vocabulary& vocabulary) {
     std::size_t longest = 0;
     for (int i = 0; i < vocabulary.size(); ++i)
@@ -114,6 +120,7 @@ class Length final : public Potential {
     };
     walk_tokens(vocabulary.trie(), m, step, [&](std::span<const TokenId> tokens, Measure) {
       for (const TokenId token : tokens) mask.set(token);
+      return true;
     });
     return mask;
   }

@@ -7,8 +7,10 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "shoal/vocabulary.hpp"
 
@@ -75,7 +77,7 @@ class PerVocabulary {
 
 /// Feeds every token to an automaton in one depth-first walk of the trie; a subtree below a dead byte is skipped.
 /// @param step  step(state, byte, &next) -> whether next is alive
-/// @param visit visit(tokens, state) with the tokens that end in this state
+/// @param visit visit(tokens, state) with the tokens that end in this state -> whether to go on
 template <class State, class Step, class Visit>
 void walk_tokens(const VocabularyTrie& trie, const State& start, const Step& step, const Visit& visit) {
   struct Level {
@@ -92,8 +94,10 @@ void walk_tokens(const VocabularyTrie& trie, const State& start, const Step& ste
       i = node.subtree_end;
       continue;
     }
-    if (node.tokens_begin != node.tokens_end)
-      visit(std::span(trie.tokens).subspan(node.tokens_begin, node.tokens_end - node.tokens_begin), next);
+    if (node.tokens_begin != node.tokens_end) {
+      const auto tokens = std::span(trie.tokens).subspan(node.tokens_begin, node.tokens_end - node.tokens_begin);
+      if (!visit(tokens, next)) return;
+    }
     if (node.subtree_end > ++i) path.push_back({node.subtree_end, next});
   }
 }

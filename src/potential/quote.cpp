@@ -8,8 +8,6 @@
 namespace shoal {
 namespace {
 
-constexpr std::size_t longest = 60;
-
 std::string hex_escape(unsigned char byte) {
   std::array<char, 5> text{};
   std::snprintf(text.data(), text.size(), "\\x%02x", static_cast<unsigned>(byte));
@@ -18,7 +16,7 @@ std::string hex_escape(unsigned char byte) {
 
 }  // namespace
 
-std::string quote(std::string_view text) {
+std::string quote(std::string_view text, std::size_t longest) {
   std::string out = "'";
   std::size_t at = 0;
   while (at < text.size() && out.size() < longest) {
@@ -34,5 +32,7 @@ std::string quote(std::string_view text) {
   }
   return out + (at < text.size() ? "...'" : "'");
 }
+
+std::string quote_path(std::string_view path) { return quote(path, std::string_view::npos); }
 
 }  // namespace shoal

@@ -444,7 +444,7 @@ class Parser {
     if (is_digit(c)) return {{}, octal_escape(start, c)};
     if (c >= 0x80 || is_alphanumeric(c))
       fail("unknown escape " + std::string(source(start, at_)), start,
-           c == 'Z' ? "use \\z for the end of the text" : "remove the backslash");
+           c == 'Z' ? "use \\z for the end of the text" : "remove the backslash to match the letter itself");
     return {{}, c};
   }
 

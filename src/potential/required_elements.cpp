@@ -28,6 +28,7 @@ class RequiredElements final : public Potential {
   }
 
   void advance(PotentialState& state, std::string_view bytes) const override {
+    expect_state(is_own(state), name_);
     auto at = from_state<std::int32_t>(state);
     for (const char byte : bytes) {
       at = search_.step(at, static_cast<std::uint8_t>(byte));
@@ -59,10 +60,18 @@ class RequiredElements final : public Potential {
   }
 
  private:
+  [[nodiscard]] bool is_own(const PotentialState& state) const {
+    if (state.size() != sizeof AhoCorasick::start + (count_ + 7) / 8) return false;
+    const auto at = from_state<std::int32_t>(state);
+    return at >= 0 && at < search_.size();
+  }
+
   [[nodiscard]] std::size_t missing(const PotentialState& state) const {
+    expect_state(is_own(state), name_);
     std::size_t found = 0;
     for (std::size_t i = sizeof AhoCorasick::start; i < state.size(); ++i)
       found += static_cast<std::size_t>(std::popcount(static_cast<unsigned char>(state[i])));
+    expect_state(found <= count_, name_);
     return count_ - found;
   }
 

@@ -32,6 +32,9 @@ class WeightedPattern {
                        ": matches no text of one or more bytes (nothing to count) relax the pattern");
   }
 
+  [[nodiscard]] bool is_own(Tally tally) const {
+    return tally.state < counter_.ends_at_end.size() && tally.count <= max_count_;
+  }
   [[nodiscard]] Tally start() const { return {counter_.start, 0}; }
 
   void advance(Tally* tally, std::string_view bytes) const {
@@ -57,7 +60,7 @@ class WeightedPattern {
 class StylePotential final : public Potential {
  public:
   StylePotential(const Style& style, std::string name) : name_(std::move(name)) {
-    for (const auto& pattern : style.patterns) patterns_.emplace_back(pattern);
+    for (const auto& pattern : style.patterns) patterns_.push_back(weighted(pattern, style.name));
   }
 
   const std::string& name() const override { return name_; }
@@ -89,8 +92,20 @@ class StylePotential final : public Potential {
   }
 
  private:
-  static Tally tally_of(const PotentialState& state, std::size_t i) {
-    return from_state<Tally>(state, i * sizeof(Tally));
+  /// Errors of a regex say which style it belongs to.
+  static WeightedPattern weighted(const StylePattern& pattern, const std::string& style) {
+    try {
+      return WeightedPattern(pattern);
+    } catch (const UsageError& error) {
+      throw UsageError("style " + quote_path(style) + ": " + error.what());
+    }
+  }
+
+  [[nodiscard]] Tally tally_of(const PotentialState& state, std::size_t i) const {
+    expect_state(state.size() == patterns_.size() * sizeof(Tally), name_);
+    const auto tally = from_state<Tally>(state, i * sizeof(Tally));
+    expect_state(patterns_[i].is_own(tally), name_);
+    return tally;
   }
 
   std::vector<WeightedPattern> patterns_;
@@ -98,7 +113,7 @@ class StylePotential final : public Potential {
 };
 
 void check(const Style& style) {
-  const std::string where = "style " + quote(style.name);
+  const std::string where = "style " + quote_path(style.name);
   if (style.patterns.empty()) throw UsageError("bad " + where + " (it has no patterns) give at least one pattern");
   for (const auto& [pattern, log_weight, max_count] : style.patterns) {
     const std::string which = "bad pattern " + quote(pattern) + " of " + where;

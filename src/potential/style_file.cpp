@@ -18,12 +18,12 @@ std::string read_style_file(const std::string& file) {
   const std::string names = "conversational, formal, technical, creative";
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))
-    throw UsageError("bad style " + quote(file) + " (neither a built-in style nor a file) choose one of " + names +
+    throw UsageError("bad style " + quote_path(file) + " (neither a built-in style nor a file) choose one of " + names +
                      " or give a JSON file");
   std::ifstream in(file, std::ios::binary);
   std::string text(std::istreambuf_iterator<char>(in), {});
   if (std::filesystem::is_directory(file, ignored) || !in)
-    throw UsageError("bad style " + quote(file) + " (the file cannot be read) give a readable JSON file");
+    throw UsageError("bad style " + quote_path(file) + " (the file cannot be read) give a readable JSON file");
   return text;
 }
 
@@ -35,7 +35,7 @@ StylePattern pattern_from(const nlohmann::json& json, const std::string& where) 
 }
 
 Style style_from_file(const std::string& file) {
-  const std::string where = "style file " + quote(file);
+  const std::string where = "style file " + quote_path(file);
   const auto json = parse_json(read_style_file(file), where);
   const JsonFields fields(json, where, {"name", "patterns"});
   Style style{fields.has("name") ? fields.text("name") : file, {}};

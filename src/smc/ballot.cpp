@@ -18,8 +18,13 @@ double code_of(const Death& death) { return death.step * culprits + (death.culpr
 
 Ballot::Ballot(std::size_t particles) : log_weight(particles, -infinity) {}
 
-void Ballot::count(const Population& population, bool with_finished) {
-  finished.assign(with_finished ? log_weight.size() : 0, 0.0);
+Ballot Ballot::with_finished(std::size_t particles) {
+  Ballot ballot(particles);
+  ballot.finished.assign(particles, 0.0);
+  return ballot;
+}
+
+void Ballot::count(const Population& population) {
   for (const Particle& particle : population.particles()) {
     const auto id = particle.id.value();
     const double weight = particle.updated_log_weight();
@@ -28,7 +33,7 @@ void Ballot::count(const Population& population, bool with_finished) {
       log_weight[id] = weight;
     else
       bad_particle = std::max(bad_particle, static_cast<double>(id));
-    if (with_finished) finished[id] = is_finished(status) ? 1.0 : 0.0;
+    if (!finished.empty()) finished[id] = is_finished(status) ? 1.0 : 0.0;
     if (status == Status::growing) growing = 1.0;
     if (status == Status::forced) forced = 1.0;
     if (status == Status::dead) last_death = std::max(last_death, code_of(particle.death));

@@ -28,10 +28,13 @@ struct Ballot {
   double last_death = 0.0;      ///< code of the latest death in the population; 0 = none
   double observed = 0.0;        ///< 1 if some rank has an observer
 
+  /// Without particles: flags only.
+  Ballot() = default;
   explicit Ballot(std::size_t particles);
-  /// Enters this rank's particles. @p with_finished: fill finished as well.
-  void count(const Population& population, bool with_finished);
-  /// Replaces every entry by its maximum over the ranks.
+  [[nodiscard]] static Ballot with_finished(std::size_t particles);
+  /// Enters this rank's particles.
+  void count(const Population& population);
+  /// Replaces every entry by its maximum over the ranks. All have the same number of entries, counted or not.
   void agree(Transport* transport);
 
   /// Tokens of the batch that count on all ranks.

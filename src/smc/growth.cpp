@@ -80,15 +80,20 @@ void Growth::restore(Particle* particle, std::size_t tokens) const {
   particle->increments.resize(tokens);
   particle->status = Status::growing;  // it took a further step after these
   particle->tokens.resize(particle->start.tokens + tokens);
-  particle->text.clear();
   particle->values = particle->start.values;
-  for (const TokenId token : particle->tokens) particle->text += vocabulary_.bytes(token);
+  particle->states = particle->start.states;
+  particle->text.clear();  // a stop string may have cut into what stood at the start of the batch
+  particle->stop_state = StopStrings::start();
+  for (const TokenId token : particle->tokens) {
+    particle->text += vocabulary_.bytes(token);
+    stops_.advance(&particle->stop_state, vocabulary_.bytes(token));
+  }
   for (std::size_t k = 0; k < potentials_.size(); ++k) {
     if (!is_cheap(k)) continue;
-    PotentialState state = potentials_[k]->start();
-    for (const TokenId token : particle->tokens) potentials_[k]->advance(state, vocabulary_.bytes(token));
+    PotentialState& state = particle->states[k];
+    for (const TokenId token : std::span(particle->tokens).subspan(particle->start.tokens))
+      potentials_[k]->advance(state, vocabulary_.bytes(token));
     particle->values[k] = potentials_[k]->log_prefix(state);
-    particle->states[k] = std::move(state);
   }
 }
 

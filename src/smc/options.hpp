@@ -25,7 +25,7 @@ struct Options {
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
   double early_stop = 1.0;     ///< stop when the finished particles hold this share of the weight; 1 = all finished
   std::uint64_t seed = 0;
-  std::vector<std::string> stop;  ///< a particle ends where one of these appears; the string itself is dropped
+  std::vector<std::string> stop{};  ///< a particle ends where one of these appears; the string itself is dropped
 };
 
 }  // namespace shoal::smc

@@ -18,16 +18,6 @@
 namespace shoal::smc {
 namespace {
 
-template <class Action>
-std::exception_ptr attempt(const Action& action) {
-  try {
-    action();
-  } catch (...) {
-    return std::current_exception();
-  }
-  return nullptr;
-}
-
 PhaseTimes operator-(const PhaseTimes& a, const PhaseTimes& b) {
   return {a.decode_s - b.decode_s, a.potential_s - b.potential_s, a.reduce_s - b.reduce_s, a.migrate_s - b.migrate_s,
           a.trace_s - b.trace_s};
@@ -67,7 +57,10 @@ class Run {
   Ballot decode_batch();
   void decode_tokens(Ballot* ballot);
   Ballot cut_batch(const Ballot& first);
-  void agree(std::exception_ptr failure, Ballot* ballot);
+  [[nodiscard]] Ballot empty_ballot() const;
+  template <class Action>
+  void attempt(const Action& action);
+  void agree(Ballot* ballot);
   Decision decide(const Ballot& ballot) const;
   [[nodiscard]] std::optional<FinishReason> finish_reason(const Ballot& ballot, const IntegerWeights& weights) const;
   void end_batch(const Ballot& ballot, const Decision& decision);
@@ -86,7 +79,8 @@ class Run {
   Transport* transport_;
   Observer* observer_;
   std::vector<Rank> owners_;
-  bool observed_ = false;  ///< some rank has an observer
+  bool observed_ = false;       ///< some rank has an observer
+  std::exception_ptr failure_;  ///< of this rank, since the ranks last agreed
 
   std::unique_ptr<ContextTree> tree_;
   std::optional<Population> population_;
@@ -113,26 +107,36 @@ void Run::open(std::span<const TokenId> prompt) {
   const std::size_t ranks = static_cast<std::size_t>(transport_->size());
   const ContextLimits limits{.contexts = static_cast<int>((owners_.size() + ranks - 1) / ranks) + 1,
                              .new_tokens = options_.max_tokens};
-  const std::exception_ptr failure = attempt([&] {
+  attempt([&] {
     tree_ = model_.open(prompt, limits);
     population_.emplace(tree_.get(), potentials_, owners_, transport_->rank());
     decoder_.emplace(model_, tree_.get(), potentials_, options_);
   });
-  Ballot ballot(0);
+  Ballot ballot;
   ballot.observed = observer_ != nullptr ? 1.0 : 0.0;
-  agree(failure, &ballot);
+  agree(&ballot);
   observed_ = ballot.observed > 0.0;
 }
 
+/// Does what only this rank does. If it throws, all ranks will when they next agree; until then nothing more is done.
+template <class Action>
+void Run::attempt(const Action& action) {
+  if (failure_) return;
+  try {
+    action();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
 /// One allreduce. A rank that failed takes part, so that no other waits for it; then all throw.
-void Run::agree(std::exception_ptr failure, Ballot* ballot) {
+void Run::agree(Ballot* ballot) {
   const ScopedTimer timer(&times_.reduce_s);
-  if (failure) ballot->failed_rank = transport_->rank().value();
+  if (failure_) ballot->failed_rank = transport_->rank().value();
   ballot->agree(transport_);
-  if (failure) std::rethrow_exception(failure);
+  if (failure_) std::rethrow_exception(failure_);
   if (ballot->failed_rank >= 0.0)
-    throw Error(ExitCode::internal, "rank " + std::to_string(static_cast<int>(ballot->failed_rank)) +
-                                        " failed (the run needs every rank) see its message");
+    throw PeerError("rank " + std::to_string(static_cast<int>(ballot->failed_rank)) + " failed");
   if (ballot->bad_particle >= 0.0)
     throw Error(ExitCode::internal, "particle " + std::to_string(static_cast<std::uint32_t>(ballot->bad_particle)) +
                                         " has a weight of NaN or infinity (the model or a potential returned one) "
@@ -140,12 +144,12 @@ void Run::agree(std::exception_ptr failure, Ballot* ballot) {
 }
 
 Ballot Run::decode_batch() {
-  Ballot ballot(owners_.size());
-  const std::exception_ptr failure = attempt([&] {
+  Ballot ballot = empty_ballot();
+  attempt([&] {
     decode_tokens(&ballot);
-    ballot.count(*population_, options_.early_stop < 1.0);
+    ballot.count(*population_);
   });
-  agree(failure, &ballot);
+  agree(&ballot);
   return static_cast<double>(ballot.agreed_tokens()) < ballot.steps ? cut_batch(ballot) : ballot;
 }
 
@@ -166,19 +170,23 @@ void Run::decode_tokens(Ballot* ballot) {
 
 /// Some rank has stopped earlier than another: all go back to the last token that every rank has made.
 Ballot Run::cut_batch(const Ballot& first) {
-  Ballot ballot(owners_.size());
+  Ballot ballot = empty_ballot();
   const std::size_t tokens = first.agreed_tokens();
-  const std::exception_ptr failure = attempt([&] {
+  attempt([&] {
     decoder_->cut(&*population_, tokens);
     decoder_->evaluate_expensive(&*population_, steps_ + static_cast<std::uint32_t>(tokens));
-    ballot.count(*population_, options_.early_stop < 1.0);
+    ballot.count(*population_);
   });
   ballot.deadline = first.deadline;
   ballot.signal = first.signal;
   ballot.steps = static_cast<double>(tokens);
   ballot.minus_limit = -ballot.steps;
-  agree(failure, &ballot);
+  agree(&ballot);
   return ballot;
+}
+
+Ballot Run::empty_ballot() const {
+  return options_.early_stop < 1.0 ? Ballot::with_finished(owners_.size()) : Ballot(owners_.size());
 }
 
 Run::Decision Run::decide(const Ballot& ballot) const {
@@ -219,7 +227,7 @@ void Run::end_batch(const Ballot& ballot, const Decision& decision) {
     moved = resample(ancestors, decision.log_z);
   }
   ++batches_;
-  if (observer_ != nullptr) publish(ancestors, moved, &*record);
+  if (observer_ != nullptr) attempt([&] { publish(ancestors, moved, &*record); });
 }
 
 BatchRecord Run::start_record(const Ballot& ballot, const Decision& decision) {
@@ -250,7 +258,7 @@ MigrationStats Run::resample(std::span<const LogicalId> ancestors, double log_we
   const ScopedTimer timer(&times_.migrate_s);
   const Exchange exchange =
       transport_->exchange(ancestors, owners_, [&](LogicalId parent) { return population_->pack(parent); });
-  population_->rebuild(exchange, log_weight);
+  attempt([&] { population_->rebuild(exchange, log_weight); });
   owners_ = exchange.owners;
   add(exchange.stats, &migration_);
   return exchange.stats;
@@ -271,6 +279,8 @@ void Run::publish(std::span<const LogicalId> ancestors, const MigrationStats& mo
 }
 
 RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
+  Ballot last;
+  agree(&last);  // the observer may have failed
   RunResult result;
   result.reason = *decision.reason;
   if (result.reason == FinishReason::signal) result.signal = static_cast<int>(ballot.signal);

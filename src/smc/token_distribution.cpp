@@ -98,6 +98,21 @@ void keep_nucleus(double mass, std::vector<Candidate>* found) {
   found->resize(n);
 }
 
+/// Index of the entry in which the cumulative sum passes @p share of the whole. The sum is taken anew, in double
+/// precision, so that also the last of many small entries keeps its share.
+std::size_t entry_at(double share, std::span<const float> weights) {
+  const double target = share * std::accumulate(weights.begin(), weights.end(), 0.0);
+  double sum = 0.0;
+  std::size_t last = 0;
+  for (std::size_t v = 0; v < weights.size(); ++v) {
+    if (weights[v] <= 0.0F) continue;
+    last = v;
+    sum += weights[v];
+    if (target < sum) break;
+  }
+  return last;
+}
+
 }  // namespace
 
 TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed,
@@ -109,14 +124,19 @@ TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& 
   const RowMaxima best = row_maxima(logits, real.bits, allowed.bits);
   const float best_real = std::max(best.real, end.largest_logit());
   const float best_allowed = allowed.end ? std::max(best.allowed, end.largest_logit()) : best.allowed;
-  if (best_real == -infinity) return;
+  if (best_real == -infinity) {  // or all NaN
+    log_mass_ = log_end_ = exact_log(sum_of_exp(logits, real.bits, 0.0F, inverse_temperature) + end.weight(0.0F));
+    return;
+  }
 
   const bool nothing_allowed = best_allowed == -infinity;
   const bool own_reference = (best_real - best_allowed) * inverse_temperature > far;
   const float reference = own_reference ? best_allowed : best_real;
   double total = end.weight(best_real);
   if (own_reference) total = sum_of_exp(logits, real.bits, best_real, inverse_temperature) + total;
-  if (!nothing_allowed) {
+  if (nothing_allowed) {
+    log_mass_ = -infinity - exact_log(total);  // NaN if a logit is
+  } else {
     chunk_sums_.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
     const TokenMask& summed = own_reference ? allowed : real;
     const double sum = exp_in_place(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_);
@@ -165,19 +185,15 @@ std::optional<TokenId> TokenDistribution::draw(double uniform) const {
   double target = uniform * kept_;
   std::size_t chunk = 0;
   while (chunk < chunk_sums_.size() && target >= chunk_sums_[chunk]) target -= chunk_sums_[chunk++];
-  if (chunk == chunk_sums_.size() && end_weight_ > 0.0) return std::nullopt;
-
-  // Rounding may lead past the last token of the chunk, or of the row: the last one before that is meant.
-  const std::size_t end = std::min((chunk + 1) * chunk_tokens, weights_.size());
-  std::size_t last = 0;
-  double sum = 0.0;
-  for (std::size_t v = chunk == chunk_sums_.size() ? 0 : chunk * chunk_tokens; v < end; ++v) {
-    if (weights_[v] <= 0.0F) continue;
-    last = v;
-    sum += weights_[v];
-    if (chunk < chunk_sums_.size() && target < sum) break;
+  if (chunk == chunk_sums_.size()) {
+    if (end_weight_ > 0.0) return std::nullopt;
+    do --chunk;  // rounding has led past the last token
+    while (chunk_sums_[chunk] <= 0.0);
+    target = chunk_sums_[chunk];
   }
-  return TokenId{static_cast<std::int32_t>(last)};
+  const std::size_t begin = chunk * chunk_tokens;
+  const auto weights = weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
+  return TokenId{static_cast<std::int32_t>(begin + entry_at(target / chunk_sums_[chunk], weights))};
 }
 
 double TokenDistribution::probability(std::optional<TokenId> outcome) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shoal/error.hpp"
 #include "shoal/ids.hpp"
 
 namespace shoal::smc {
@@ -38,6 +39,13 @@ struct Exchange {
   std::vector<Arrival> arrivals;  ///< parents that lived elsewhere
   std::vector<Rank> owners;       ///< of every logical id after the exchange; equal on all ranks
   MigrationStats stats;           ///< equal on all ranks
+};
+
+/// Thrown on a rank that can only not go on because another has failed; the cause is the other's error.
+class PeerError : public Error {
+ public:
+  explicit PeerError(const std::string& what)
+      : Error(ExitCode::internal, what + " (the run needs every rank) see the message of that rank") {}
 };
 
 class Transport {

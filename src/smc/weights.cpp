@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -12,7 +13,6 @@ namespace shoal::smc {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double ln2 = 0x1.62e42fefa39efp-1;
 
 /// Nearest integer, halves up, whatever the rounding mode; 0 <= x <= 2^52.
 std::uint64_t round_to_integer(double x) {
@@ -58,8 +58,8 @@ double effective_sample_size(const IntegerWeights& weights) {
 
 double log_mean_weight(const IntegerWeights& weights) {
   if (weights.extinct()) return -infinity;
-  return weights.max + (exact_log(static_cast<double>(weights.total)) - weights.scale * ln2 -
-                        exact_log(static_cast<double>(weights.q.size())));
+  const double units = static_cast<double>(weights.total) / static_cast<double>(weights.q.size());
+  return weights.max + exact_log(std::ldexp(units, -weights.scale));
 }
 
 }  // namespace shoal::smc

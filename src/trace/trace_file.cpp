@@ -1,6 +1,11 @@
 #include "trace/trace_file.hpp"
 
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 
 #include "trace/trace_layout.hpp"
 
@@ -13,6 +18,17 @@ constexpr unsigned torn_read_attempts = 24;
 constexpr std::size_t longest_text = std::size_t{1} << 30;
 
 }  // namespace
+
+bool locking_wanted() {
+  const char* value = std::getenv("HDF5_USE_FILE_LOCKING");
+  return value == nullptr || (std::strcmp(value, "FALSE") != 0 && std::strcmp(value, "0") != 0);
+}
+
+bool is_in_use(const std::string& path) {
+  if (!locking_wanted()) return false;
+  const FileDescriptor file(path);
+  return file.get() >= 0 && flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
 
 hdf5::File open_for_reading(const std::string& path) {
   // A plain open also checks that the file is as long as it says, but is refused while a writer's mark is set.

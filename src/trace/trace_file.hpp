@@ -1,11 +1,34 @@
 // Opening trace files and telling whose they are. Internal to src/trace.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "trace/hdf5_handle.hpp"
 
 namespace shoal::trace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// HDF5's own switch, for file systems whose locks do not work.
+bool locking_wanted();
+
+/// Whether a run on this machine holds the lock of @p path; false where the file system has no locks.
+bool is_in_use(const std::string& path);
 
 /// Opens for reading; a file that a run still writes, or whose writer was killed, as a SWMR reader.
 /// @throws hdf5::Failure

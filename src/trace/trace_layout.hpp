@@ -15,6 +15,12 @@ inline constexpr const char* batch_scale = "batch_number";
 inline constexpr const char* particle_scale = "particle_id";
 inline constexpr const char* token_scale = "token_position";
 
+// Bytes of the tokens that occur, in the group /vocabulary; both lists grow, and entry k of the tokens is the text
+// bytes[bytes_end[k-1], bytes_end[k]).
+inline constexpr const char* vocabulary_token = "vocabulary/token";
+inline constexpr const char* vocabulary_end = "vocabulary/bytes_end";
+inline constexpr const char* vocabulary_bytes = "vocabulary/bytes";
+
 struct Column {
   const char* name;
   const char* units;

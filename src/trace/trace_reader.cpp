@@ -50,6 +50,7 @@ class Reader {
     check_format();
     trace.info = read_info();
     read_batches(&trace);
+    trace.token_bytes = read_vocabulary();
     if (hdf5::check(H5Lexists(file_.get(), "result", H5P_DEFAULT)) > 0) trace.result = read_result(trace.info);
     return trace;
   }
@@ -122,6 +123,14 @@ class Reader {
     hdf5::check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, shape.data(), nullptr));
     hdf5::check(H5Dread(dataset.get(), hdf5::memory_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values.data()));
     return values;
+  }
+
+  /// All of a growing dataset of one value per row.
+  template <class T>
+  std::vector<T> read_list(const std::string& name) {
+    const Shape shape = shape_of(open_dataset(file_.get(), name));
+    if (shape.size() != 1) damaged("the shape of " + name);
+    return read_rows<T>(name, shape[0], {});
   }
 
   template <class T>
@@ -243,6 +252,23 @@ class Reader {
         begin += particles;
       }
     }
+  }
+
+  /// Absent in traces of earlier programs.
+  std::unordered_map<std::int32_t, std::string> read_vocabulary() {
+    std::unordered_map<std::int32_t, std::string> texts;
+    if (hdf5::check(H5Lexists(file_.get(), "vocabulary", H5P_DEFAULT)) == 0) return texts;
+    const auto tokens = read_list<std::int32_t>(vocabulary_token);
+    const auto ends = read_list<std::uint64_t>(vocabulary_end);
+    const auto bytes = read_list<std::uint8_t>(vocabulary_bytes);
+    std::uint64_t begin = 0;
+    for (std::size_t k = 0; k < tokens.size() && tokens[k] >= 0; ++k) {  // -1: under way
+      if (k >= ends.size() || ends[k] < begin || ends[k] > bytes.size()) damaged("the bytes of its tokens");
+      texts.emplace(tokens[k], std::string(bytes.begin() + static_cast<std::ptrdiff_t>(begin),
+                                           bytes.begin() + static_cast<std::ptrdiff_t>(ends[k])));
+      begin = ends[k];
+    }
+    return texts;
   }
 
   TraceResult read_result(const TraceInfo& info) {

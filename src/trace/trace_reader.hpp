@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "smc/run.hpp"
@@ -27,8 +28,9 @@ struct TraceResult {
 
 struct Trace {
   TraceInfo info;
-  std::vector<smc::BatchRecord> batches;  ///< completed batches, in order
-  std::optional<TraceResult> result;      ///< absent if the run has not ended, or was killed
+  std::vector<smc::BatchRecord> batches;                      ///< completed batches, in order
+  std::optional<TraceResult> result;                          ///< absent if the run has not ended, or was killed
+  std::unordered_map<std::int32_t, std::string> token_bytes;  ///< of the tokens that occur; empty if not recorded
 };
 
 /// @throws IoError if @p path is no trace, of another format version, truncated or damaged

@@ -32,6 +32,7 @@ namespace fs = std::filesystem;
 using Shape = std::vector<hsize_t>;
 
 constexpr hsize_t scalar_chunk_rows = 128;
+constexpr hsize_t byte_chunk_rows = 4096;
 constexpr hsize_t max_chunk_bytes = hsize_t{1} << 20;
 constexpr unsigned deflate_level = 1;
 
@@ -40,32 +41,6 @@ constexpr unsigned deflate_level = 1;
 }
 
 // ---------------------------------------------------------------------------------------------- files and locks
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-/// HDF5's own switch, for file systems whose locks do not work.
-bool locking_wanted() {
-  const char* value = std::getenv("HDF5_USE_FILE_LOCKING");
-  return value == nullptr || (std::strcmp(value, "FALSE") != 0 && std::strcmp(value, "0") != 0);
-}
-
-bool is_in_use(const std::string& path) {
-  if (!locking_wanted()) return false;
-  const FileDescriptor file(path);
-  return file.get() >= 0 && flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-}
 
 void check_folder(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
@@ -192,10 +167,10 @@ hdf5::Properties deflated(const Shape& chunk) {
   return creation;
 }
 
-/// A column of one value per batch. Its chunk is rewritten with each row, so it is not compressed.
-hdf5::Properties scalar_column() {
+/// A column of one value per row. Its chunk is rewritten with each row, so it is not compressed.
+hdf5::Properties scalar_column(hsize_t chunk_rows) {
   hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
-  hdf5::check(H5Pset_chunk(creation.get(), 1, &scalar_chunk_rows));
+  hdf5::check(H5Pset_chunk(creation.get(), 1, &chunk_rows));
   return creation;
 }
 
@@ -233,7 +208,8 @@ hdf5::Dataset create_growing(hid_t where, const char* name, const Shape& row) {
   Shape limit{H5S_UNLIMITED};
   shape.insert(shape.end(), row.begin(), row.end());
   limit.insert(limit.end(), row.begin(), row.end());
-  const hdf5::Properties creation = row.empty() ? scalar_column() : row_column(row, sizeof(T));
+  const hdf5::Properties creation =
+      row.empty() ? scalar_column(sizeof(T) == 1 ? byte_chunk_rows : scalar_chunk_rows) : row_column(row, sizeof(T));
   if constexpr (std::same_as<T, double>) set_fill(creation.get(), std::numeric_limits<double>::quiet_NaN());
   if constexpr (std::signed_integral<T>) set_fill(creation.get(), T{-1});
   const hdf5::Dataspace space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), limit.data()));
@@ -380,6 +356,20 @@ void create_potential_group(hid_t root, const TraceInfo& info, const Scales& sca
   }
 }
 
+/// Its two lists are dimension scales, so that xarray finds a name for each dimension.
+void create_vocabulary_group(hid_t root) {
+  const hdf5::Group group = create_group(root, "vocabulary");
+  const hdf5::Dataset tokens = create_growing<std::int32_t>(root, vocabulary_token, {});
+  describe(tokens.get(), {"", "1", "token ids that occur in particle/token; -1 marks an entry that is not complete"});
+  hdf5::check(H5DSset_scale(tokens.get(), "token"));
+  const hdf5::Dataset ends = create_growing<std::uint64_t>(root, vocabulary_end, {});
+  describe(ends.get(), {"", "1", "where the token's bytes end; they begin where the previous token's end"});
+  attach(ends.get(), std::array{Dimension{"token", tokens.get()}});
+  const hdf5::Dataset bytes = create_growing<std::uint8_t>(root, vocabulary_bytes, {});
+  describe(bytes.get(), {"", "1", "bytes of the tokens, one after the other"});
+  hdf5::check(H5DSset_scale(bytes.get(), "bytes"));
+}
+
 void create_batch_part(const std::string& path, const TraceInfo& info) {
   auto file = hdf5::WritableFile::create(path);
   write_info(file.get(), info);
@@ -388,35 +378,81 @@ void create_batch_part(const std::string& path, const TraceInfo& info) {
     create_batch_group(file.get(), scales);
     create_particle_group(file.get(), info, scales);
     create_potential_group(file.get(), info, scales);
+    create_vocabulary_group(file.get());
   }
   file.close();
 }
 
-/// A dataset that grows by one row per batch.
+/// A dataset that grows by one or more rows per batch.
 class GrowingDataset {
  public:
   GrowingDataset(hid_t where, const std::string& name, hid_t memory_type, Shape row)
       : dataset_(H5Dopen2(where, name.c_str(), H5P_DEFAULT)), memory_type_(memory_type), shape_{1} {
     shape_.insert(shape_.end(), row.begin(), row.end());
-    memory_ = simple_space(shape_);
   }
-  void append(hsize_t index, const void* values) {
+  void append(hsize_t index, const void* values, hsize_t rows = 1) {
     Shape extent = shape_;
-    extent[0] = index + 1;
+    extent[0] = index + rows;
     hdf5::check(H5Dset_extent(dataset_.get(), extent.data()));
     const hdf5::Dataspace space(H5Dget_space(dataset_.get()));
     Shape start(shape_.size(), 0);
     start[0] = index;
-    hdf5::check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, shape_.data(), nullptr));
-    hdf5::check(H5Dwrite(dataset_.get(), memory_type_, memory_.get(), space.get(), H5P_DEFAULT, values));
+    Shape block = shape_;
+    block[0] = rows;
+    const hdf5::Dataspace memory = simple_space(block);
+    hdf5::check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, block.data(), nullptr));
+    hdf5::check(H5Dwrite(dataset_.get(), memory_type_, memory.get(), space.get(), H5P_DEFAULT, values));
   }
   void flush() { hdf5::check(H5Dflush(dataset_.get())); }
 
  private:
   hdf5::Dataset dataset_;
-  hdf5::Dataspace memory_;
   hid_t memory_type_;
   Shape shape_;  ///< of one row in the dataset
+};
+
+/// Adds to /vocabulary the tokens that were not there yet. The list of tokens is written last: an entry of it is whole.
+class TokenList {
+ public:
+  TokenList(hid_t root, const Vocabulary& vocabulary)
+      : vocabulary_(vocabulary),
+        known_(static_cast<std::size_t>(vocabulary.size()), false),
+        bytes_(root, vocabulary_bytes, hdf5::memory_type<std::uint8_t>(), {}),
+        ends_(root, vocabulary_end, hdf5::memory_type<std::uint64_t>(), {}),
+        tokens_(root, vocabulary_token, hdf5::memory_type<std::int32_t>(), {}) {}
+
+  void add(std::span<const std::int32_t> tokens) {
+    std::string bytes;
+    std::vector<std::uint64_t> ends;
+    std::vector<std::int32_t> added;
+    for (const std::int32_t token : tokens) {
+      if (token < 0 || token >= vocabulary_.size() || known_[static_cast<std::size_t>(token)]) continue;
+      known_[static_cast<std::size_t>(token)] = true;
+      bytes += vocabulary_.bytes(TokenId{token});
+      ends.push_back(byte_count_ + bytes.size());
+      added.push_back(token);
+    }
+    append(&bytes_, byte_count_, bytes.data(), bytes.size());
+    append(&ends_, token_count_, ends.data(), ends.size());
+    append(&tokens_, token_count_, added.data(), added.size());
+    byte_count_ += bytes.size();
+    token_count_ += added.size();
+  }
+
+ private:
+  static void append(GrowingDataset* list, hsize_t at, const void* values, hsize_t rows) {
+    if (rows == 0) return;
+    list->append(at, values, rows);
+    list->flush();
+  }
+
+  const Vocabulary& vocabulary_;
+  std::vector<bool> known_;
+  GrowingDataset bytes_;
+  GrowingDataset ends_;
+  GrowingDataset tokens_;
+  hsize_t byte_count_ = 0;
+  hsize_t token_count_ = 0;
 };
 
 // ---------------------------------------------------------------------------------------------- the result
@@ -495,7 +531,8 @@ void write_result(hid_t root, const smc::RunResult& result) {
 
 class TraceWriter::Impl {
  public:
-  Impl(const std::string& path, TraceInfo info) : path_(link_target(path)), info_(std::move(info)) {
+  Impl(const std::string& path, TraceInfo info, const Vocabulary* vocabulary)
+      : path_(link_target(path)), info_(std::move(info)), vocabulary_(vocabulary) {
     check_target(path_);
     PartialFile partial(path_);
     create_batch_part(partial.path(), info_);
@@ -509,6 +546,7 @@ class TraceWriter::Impl {
   }
 
   void append(const smc::BatchRecord& record) {
+    if (token_list_) token_list_->add(record.token);
     std::size_t next = 0;
     for_each_scalar(record, [&](const Column&, const auto& value) { columns_[next++].append(rows_, &value); });
     for_each_array(record, [&](const Column&, RowShape shape, const auto& values) {
@@ -553,6 +591,7 @@ class TraceWriter::Impl {
     for (const std::string& name : dataset_names(info_.potentials))
       columns_.emplace_back(file_.get(), "potential/" + name, hdf5::memory_type<double>(),
                             row_shape(info_, RowShape::per_particle));
+    if (vocabulary_ != nullptr) token_list_.emplace(file_.get(), *vocabulary_);
     committed_.emplace(file_.get(), batch_scale, hdf5::memory_type<std::int64_t>(), Shape{});
     if (locking_wanted()) mark_in_use();
   }
@@ -573,24 +612,27 @@ class TraceWriter::Impl {
 
   void close() {
     columns_.clear();
+    token_list_.reset();
     committed_.reset();
     file_.close();
   }
 
   std::string path_;
   TraceInfo info_;
+  const Vocabulary* vocabulary_;  ///< or null
   hdf5::WritableFile file_;
-  std::vector<GrowingDataset> columns_;      ///< scalars, arrays, potentials, as the layout lists them
+  std::vector<GrowingDataset> columns_;  ///< scalars, arrays, potentials, as the layout lists them
+  std::optional<TokenList> token_list_;
   std::optional<GrowingDataset> committed_;  ///< batch_scale
   std::unique_ptr<FileDescriptor> in_use_;
   hsize_t rows_ = 0;
 };
 
-TraceWriter::TraceWriter(const std::string& path, TraceInfo info) {
+TraceWriter::TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary) {
   SHOAL_EXPECT(info.particles > 0 && info.batch_size > 0);
   const hdf5::Quiet quiet;
   try {
-    impl_ = std::make_unique<Impl>(path, std::move(info));
+    impl_ = std::make_unique<Impl>(path, std::move(info), vocabulary);
   } catch (const hdf5::Failure& failure) {
     refuse(path, failure.what(), "free some space or choose another name");
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "shoal/vocabulary.hpp"
 #include "smc/run.hpp"
 #include "trace/trace_info.hpp"
 
@@ -15,8 +16,10 @@ namespace shoal::trace {
 class TraceWriter final : public smc::Observer {
  public:
   /// Creates @p path; an earlier trace or an empty file of that name is replaced, any other file is refused.
+  /// @param vocabulary gives the bytes of the tokens that occur, so that readers can show texts; may be null, else it
+  ///                   must live as long as the writer
   /// @throws IoError, leaving what was there untouched
-  TraceWriter(const std::string& path, TraceInfo info);
+  TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary = nullptr);
   ~TraceWriter() override;
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;

@@ -2,6 +2,10 @@
 // of its own; calls nothing that another translation unit could share.
 #pragma once
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <limits>
 
@@ -15,7 +19,17 @@ using Floats = float __attribute__((vector_size(4 * lanes)));
 using Words = std::uint32_t __attribute__((vector_size(4 * lanes)));
 using Halves = std::uint16_t __attribute__((vector_size(2 * lanes)));
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
 #define SHOAL_KERNEL static inline __attribute__((always_inline))
+
+SHOAL_KERNEL float load_one(const float* from) { return *from; }
+SHOAL_KERNEL float load_one(const Bf16* from) {
+  const std::uint32_t word = static_cast<std::uint32_t>(from->bits) << 16U;
+  float x;
+  __builtin_memcpy(&x, &word, sizeof x);
+  return x;
+}
 
 SHOAL_KERNEL Floats load(const float* from) {
   Floats x;
@@ -26,32 +40,54 @@ SHOAL_KERNEL Floats load(const float* from) {
 SHOAL_KERNEL Floats load(const Bf16* from) {
   Halves halves;
   __builtin_memcpy(&halves, from, sizeof halves);
+#ifdef __AVX512F__  // GCC 12 makes two conversions and an insertion of the general form
+  return reinterpret_cast<Floats>(
+      reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xFFFF, reinterpret_cast<__m256i>(halves))) << 16U);
+#else
   return reinterpret_cast<Floats>(__builtin_convertvector(halves, Words) << 16U);
+#endif
 }
 
 SHOAL_KERNEL void store(Floats x, float* to) { __builtin_memcpy(to, &x, sizeof x); }
 
+/// As Bf16::from_float.
 SHOAL_KERNEL void store(Floats x, Bf16* to) {
   const Words wide = reinterpret_cast<Words>(x);
   const Words rounded = (wide + 0x7FFFU + (wide >> 16U & 1U)) >> 16U;
-  const Halves halves = __builtin_convertvector(rounded, Halves);
+  const Words kept = x == x ? rounded : wide >> 16U | 0x40U;
+  const Halves halves = __builtin_convertvector(kept, Halves);
   __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
 }
 
+SHOAL_KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+
+SHOAL_KERNEL Floats turn_8(Floats x) {
+  return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+SHOAL_KERNEL Floats turn_4(Floats x) {
+  return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+}
+SHOAL_KERNEL Floats turn_2(Floats x) {
+  return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+}
+SHOAL_KERNEL Floats turn_1(Floats x) {
+  return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+
 SHOAL_KERNEL float sum(Floats x) {
-  float s[lanes];
-  __builtin_memcpy(s, &x, sizeof s);
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) s[i] += s[i + width];
-  return s[0];
+  x += turn_8(x);
+  x += turn_4(x);
+  x += turn_2(x);
+  x += turn_1(x);
+  return x[0];
 }
 
 SHOAL_KERNEL float maximum(Floats x) {
-  float s[lanes];
-  __builtin_memcpy(s, &x, sizeof s);
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) s[i] = s[i] > s[i + width] ? s[i] : s[i + width];
-  return s[0];
+  x = larger(x, turn_8(x));
+  x = larger(x, turn_4(x));
+  x = larger(x, turn_2(x));
+  x = larger(x, turn_1(x));
+  return x[0];
 }
 
 /// exp(x) for |x| <= 87, saturating beyond: reduction to |r| <= ln2/2, polynomial of degree 7, scaling by 2^k.
@@ -101,6 +137,29 @@ void convert(const float* x, int n, T* out) {
   for (int i = 0; i < n; i += lanes) store(load(x + i), out + i);
 }
 
+/// Positions whose scores are kept before their values are added: a fixed size, so that a row's bits do not depend on
+/// how long it is.
+constexpr int window = 512;
+
+SHOAL_KERNEL Floats keep_first(Floats x, int count) {
+  const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return index < static_cast<float>(count) ? x : Floats{} - infinity;
+}
+
+/// The head's keys in the block that holds @p position; its values follow them.
+template <class T>
+SHOAL_KERNEL const T* keys_at(const AttentionTask<T>& task, int position) {
+  return reinterpret_cast<const T*>(task.blocks[position / lanes]) + task.offset;
+}
+
+/// Blocks lie apart, each a few lines long: too short for the processor to guess the next.
+template <class T>
+SHOAL_KERNEL void prefetch_block(const AttentionTask<T>& task, int position) {
+  const auto* at = reinterpret_cast<const std::byte*>(keys_at(task, position));
+  const int bytes = 2 * task.head_dim * lanes * static_cast<int>(sizeof(T));
+  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
+}
+
 /// Scores of a block's 16 positions.
 template <class T>
 SHOAL_KERNEL Floats dot_keys(const float* query, const T* keys, int head_dim) {
@@ -110,36 +169,65 @@ SHOAL_KERNEL Floats dot_keys(const float* query, const T* keys, int head_dim) {
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
+/// @return the largest score
 template <class T>
-SHOAL_KERNEL void add_values(Floats weights, int count, const T* values, int head_dim, Floats* sums) {
-  float w[lanes];
-  __builtin_memcpy(w, &weights, sizeof w);
-  for (int j = 0; j < count; ++j)
-    for (int d = 0; d < head_dim / lanes; ++d) sums[d] += w[j] * load(values + j * head_dim + d * lanes);
+SHOAL_KERNEL float score_window(const AttentionTask<T>& task, int begin, int end, Floats* scores) {
+  Floats top = Floats{} - infinity;
+  for (int p = begin; p < end; p += lanes) {
+    if (p + lanes < end) prefetch_block(task, p + lanes);
+    *scores = keep_first(dot_keys(task.query, keys_at(task, p), task.head_dim) * task.scale, end - p);
+    top = larger(*scores++, top);
+  }
+  return maximum(top);
 }
 
-SHOAL_KERNEL Floats keep_first(Floats x, int count) {
-  const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return index < static_cast<float>(count) ? x : Floats{} - std::numeric_limits<float>::infinity();
+/// Adds the weighted values of dimensions [d, d + tile * 16); even and odd positions apart, for speed.
+template <int tile, class T>
+SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const float* weights, int d,
+                             Floats* sums) {
+  Floats even[tile]{};
+  Floats odd[tile]{};
+  for (int p = begin; p < end; p += lanes, weights += lanes) {
+    const T* values = keys_at(task, p) + task.head_dim * lanes + d;
+    const int count = end - p < lanes ? end - p : lanes;
+    for (int j = 0; j + 1 < count; j += 2)
+      for (int t = 0; t < tile; ++t) {
+        even[t] += weights[j] * load(values + j * task.head_dim + t * lanes);
+        odd[t] += weights[j + 1] * load(values + (j + 1) * task.head_dim + t * lanes);
+      }
+    if (count % 2 != 0)
+      for (int t = 0; t < tile; ++t)
+        even[t] += weights[count - 1] * load(values + (count - 1) * task.head_dim + t * lanes);
+  }
+  for (int t = 0; t < tile; ++t) sums[t] += even[t] + odd[t];
 }
 
 template <class T>
 void attend(const AttentionTask<T>& task) {
   Floats sums[max_head_dim / lanes]{};
-  float top = -std::numeric_limits<float>::infinity();
-  float total = 0.0F;
-  for (int begin = 0; begin < task.positions; begin += lanes) {
-    const int count = task.positions - begin < lanes ? task.positions - begin : lanes;
-    const T* keys = reinterpret_cast<const T*>(task.blocks[begin / lanes]) + task.offset;
-    const Floats scores = keep_first(dot_keys(task.query, keys, task.head_dim) * task.scale, count);
-    const float new_top = maximum(scores) > top ? maximum(scores) : top;
-    const Floats weights = scores < new_top - 80.0F ? Floats{} : exponential(scores - new_top);
+  Floats totals{};
+  float top = -infinity;
+  for (int begin = 0; begin < task.positions; begin += window) {
+    const int end = task.positions - begin < window ? task.positions : begin + window;
+    Floats weights[window / lanes];
+    const float found = score_window(task, begin, end, weights);
+    const float new_top = found > top ? found : top;
     const float shrink = top < new_top - 80.0F ? 0.0F : exponential(Floats{} + (top - new_top))[0];
-    total = total * shrink + sum(weights);
+    totals *= shrink;
+    for (int i = 0; begin + i * lanes < end; ++i) {
+      weights[i] = weights[i] < new_top - 80.0F ? Floats{} : exponential(weights[i] - new_top);
+      totals += weights[i];
+    }
+    const auto* one_by_one = reinterpret_cast<const float*>(weights);
     for (int d = 0; d < task.head_dim / lanes; ++d) sums[d] *= shrink;
-    add_values(weights, count, keys + task.head_dim * lanes, task.head_dim, sums);
+    if (task.head_dim % (2 * lanes) == 0)
+      for (int d = 0; d < task.head_dim; d += 2 * lanes)
+        add_values<2>(task, begin, end, one_by_one, d, sums + d / lanes);
+    else
+      for (int d = 0; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, one_by_one, d, sums + d / lanes);
     top = new_top;
   }
+  const float total = sum(totals);
   for (int d = 0; d < task.head_dim / lanes; ++d) store(sums[d] / total, task.out + d * lanes);
 }
 

@@ -1,0 +1,227 @@
+// Decoding speed of whole SMC runs beside the roofline of their own matrix products, both measured in this process.
+//
+//   bench_decode [--model qwen-0.5b|minnow|DIR] [--particles 1,8,32,100,256] [--dtype bf16,f32] [--threads 1,2]
+//                [--prompt 64] [--tokens 100]
+//
+// qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
+// of its matrix products alone (same shapes, rows and threads, distinct weights for every layer), their ratio, and the
+// share of time by phase. No potentials, so nearly every particle is a distinct context.
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <sstream>
+
+#include "base/parallel.hpp"
+#include "base/rng.hpp"
+#include "lm/checkpoint_folder.hpp"
+#include "lm/cpu/matmul.hpp"
+#include "lm/transformer_tree.hpp"
+#include "random_checkpoint.hpp"
+#include "shoal/error.hpp"
+#include "smc/run.hpp"
+#include "smc/stopwatch.hpp"
+
+namespace shoal::bench {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+struct Settings {
+  std::string model = "qwen-0.5b";
+  std::vector<int> particles{1, 8, 32, 100, 256};
+  std::vector<std::string> dtypes{"bf16", "f32"};
+  std::vector<int> threads{1, 2};
+  int prompt = 64;
+  int tokens = 100;
+};
+
+/// A transformer whose tokens are numbers and which never ends a text, so that every run has all its tokens.
+class NumberModel final : public LanguageModel {
+ public:
+  NumberModel(const fs::path& folder, DType dtype)
+      : config_(lm::load_config(folder)),
+        transformer_(lm::load_cpu_transformer(config_, std::make_shared<const lm::Safetensors>(folder), dtype)),
+        vocabulary_(numbers(config_.vocabulary_size), {}) {
+    summary_.vocabulary_size = config_.vocabulary_size;
+  }
+
+  [[nodiscard]] const ModelSummary& summary() const override { return summary_; }
+  [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
+  [[nodiscard]] std::string decode(std::span<const TokenId>) const override { return {}; }
+  [[nodiscard]] std::string piece(TokenId id) const override { return std::to_string(id.value()); }
+  [[nodiscard]] bool has_chat_template() const override { return false; }
+  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
+    return std::make_unique<lm::TransformerTree>(*transformer_, prompt);
+  }
+  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
+  [[nodiscard]] const lm::TransformerConfig& config() const { return config_; }
+
+ private:
+  static std::vector<std::string> numbers(int count) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < count; ++i) texts.push_back(std::to_string(i) + " ");
+    return texts;
+  }
+
+  lm::TransformerConfig config_;
+  std::unique_ptr<lm::Transformer> transformer_;
+  Vocabulary vocabulary_;
+  ModelSummary summary_;
+};
+
+/// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
+class ProductsOfAStep {
+ public:
+  ProductsOfAStep(const lm::TransformerConfig& c, lm::cpu::OperandType type, int max_rows) : packer_(type) {
+    for (int i = 0; i < c.layers; ++i) {
+      add(c.query_size() + 2 * c.kv_size(), c.hidden_size);
+      add(c.hidden_size, c.query_size());
+      add(2 * c.intermediate_size, c.hidden_size);
+      add(c.hidden_size, c.intermediate_size);
+    }
+    add(c.vocabulary_size, c.hidden_size);
+    const auto rows = static_cast<std::size_t>(max_rows);
+    x_.assign(rows * static_cast<std::size_t>(std::max({c.hidden_size, c.intermediate_size, c.query_size()})), 0.01F);
+    y_.resize(rows * static_cast<std::size_t>(std::max(c.vocabulary_size, 2 * c.intermediate_size)));
+  }
+
+  /// Seconds for one step, the best of @p repetitions.
+  double seconds(int rows, int repetitions) {
+    double best = 1e300;
+    for (int i = 0; i <= repetitions; ++i) {
+      const smc::Stopwatch watch;
+      for (const auto& matrix : matrices_) matrix.multiply(x_.data(), rows, y_.data());
+      if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
+    }
+    return best;
+  }
+  [[nodiscard]] double flops(int rows) const { return 2.0 * rows * static_cast<double>(elements_); }
+
+ private:
+  void add(int outputs, int inputs) {
+    const auto n = static_cast<std::size_t>(outputs) * static_cast<std::size_t>(inputs);
+    if (weights_.size() < n) weights_.resize(n, 0.01F);
+    matrices_.push_back(packer_.pack({outputs, inputs, lm::cpu::OperandType::f32, weights_.data()}));
+    elements_ += n;
+  }
+
+  lm::cpu::MatrixPacker packer_;
+  std::vector<lm::cpu::PackedMatrix> matrices_;
+  std::vector<float> weights_, x_, y_;
+  std::size_t elements_ = 0;
+};
+
+smc::RunResult decode(const NumberModel& model, const Settings& settings, int particles, int tokens) {
+  std::vector<TokenId> prompt;
+  for (int i = 0; i < settings.prompt; ++i)
+    prompt.emplace_back(
+        static_cast<int>(random_bits({7}, 0, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic) %
+                         static_cast<std::uint64_t>(model.vocabulary().size())));
+  smc::Options options;
+  options.particles = particles;
+  options.max_tokens = tokens + 1;  // no forced end
+  options.batch_size = 10;
+  smc::SingleProcess transport;
+  struct Counter final : smc::Observer {
+    void on_batch(const smc::BatchRecord&) override {}
+  } observer;
+  return smc::run(model, prompt, {}, options, transport, &observer);
+}
+
+void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,
+            int threads, int particles) {
+  set_worker_threads(threads);
+  (void)decode(model, settings, particles, 2);  // compiles the products
+  const smc::RunResult run = decode(model, settings, particles, settings.tokens);
+  const double step = products->seconds(particles, std::clamp(200 / particles, 3, 20));
+  const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;
+  const double roofline = particles / step;
+  const auto share = [&](double seconds) { return 100.0 * seconds / run.wall_s; };
+  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% | %.1f %% |\n", dtype.c_str(), threads,
+              particles, speed, roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
+              share(run.times.decode_s), share(run.times.potential_s), share(run.times.reduce_s + run.times.migrate_s));
+  std::fflush(stdout);
+}
+
+void run_all(const Settings& settings, const fs::path& folder) {
+  std::printf(
+      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | forward | "
+      "draws | weights |\n|---|---|---|---|---|---|---|---|---|---|\n");
+  const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
+  for (const std::string& dtype : settings.dtypes) {
+    const bool bf16 = dtype == "bf16";
+    const NumberModel model(folder, bf16 ? DType::bf16 : DType::f32);
+    ProductsOfAStep products(model.config(), bf16 ? lm::cpu::OperandType::bf16 : lm::cpu::OperandType::f32, most);
+    for (const int threads : settings.threads)
+      for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);
+  }
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts;
+  std::istringstream in(list);
+  for (std::string part; std::getline(in, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+std::vector<int> split_numbers(const std::string& list) {
+  std::vector<int> numbers;
+  for (const std::string& part : split(list)) numbers.push_back(std::stoi(part));
+  return numbers;
+}
+
+Settings parse(int argc, char** argv) {
+  Settings s;
+  po::options_description options("bench_decode");
+  options.add_options()("model", po::value(&s.model))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
+      "particles", po::value<std::string>()->notifier([&](const auto& v) { s.particles = split_numbers(v); }))(
+      "dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
+      "threads", po::value<std::string>()->notifier([&](const auto& v) { s.threads = split_numbers(v); }));
+  po::variables_map values;
+  po::store(po::parse_command_line(argc, argv, options), values);
+  po::notify(values);
+  return s;
+}
+
+/// A folder that is removed at the end.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_(fs::temp_directory_path() / ("shoal-bench-" + std::to_string(getpid()))) {
+    fs::create_directories(path_);
+  }
+  ~ScratchFolder() { fs::remove_all(path_); }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+}  // namespace shoal::bench
+
+int main(int argc, char** argv) {
+  using namespace shoal;
+  try {
+    const bench::Settings settings = bench::parse(argc, argv);
+    if (settings.model != "qwen-0.5b") {
+      bench::run_all(settings, lm::find_checkpoint(settings.model));
+      return 0;
+    }
+    const bench::ScratchFolder scratch;
+    bench::write_random_checkpoint(bench::qwen_half_billion(), scratch.path());
+    bench::run_all(settings, scratch.path());
+  } catch (const std::exception& error) {
+    std::cerr << "bench_decode: " << error.what() << '\n';
+    return 2;
+  }
+}

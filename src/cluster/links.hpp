@@ -1,0 +1,35 @@
+// Links: the communicators between the ranks of a World. Internal to src/cluster.
+#pragma once
+
+#include <vector>
+
+#include "cluster/mpi_handle.hpp"
+
+namespace shoal::cluster {
+
+struct Links {
+  Links();
+  ~Links();
+  Links(const Links&) = delete;
+  Links& operator=(const Links&) = delete;
+
+  /// Keeps a message until MPI has done with it, however long its sender or maker is gone.
+  void adopt(Message message);
+
+  Session session;
+  Communicator agreements = Communicator::duplicate(MPI_COMM_WORLD);  ///< of World, and the stop messages
+  Communicator data = Communicator::duplicate(MPI_COMM_WORLD);        ///< of the transport
+  Rank rank{agreements.rank()};
+  int size = agreements.size();
+  int ranks_on_node = 1;
+  /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late
+  /// never costs where cores are free.
+  Idle idle = Idle::spin;
+  /// How long a rank that failed waits for the others to notice before it ends them.
+  double patience_s = 60.0;
+
+ private:
+  std::vector<Message> adopted_;
+};
+
+}  // namespace shoal::cluster
