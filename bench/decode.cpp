@@ -98,7 +98,7 @@ class ProductsOfAStep {
     double best = 1e300;
     for (int i = 0; i <= repetitions; ++i) {
       const smc::Stopwatch watch;
-      for (const auto& matrix : matrices_) matrix.multiply(x_.data(), rows, y_.data());
+      for (const auto& matrix : matrices_) matrix->multiply(x_.data(), rows, y_.data());
       if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
     }
     return best;
@@ -114,7 +114,7 @@ class ProductsOfAStep {
   }
 
   lm::cpu::MatrixPacker packer_;
-  std::vector<lm::cpu::PackedMatrix> matrices_;
+  std::vector<lm::cpu::PackedMatrixPtr> matrices_;
   std::vector<float> weights_, x_, y_;
   std::size_t elements_ = 0;
 };

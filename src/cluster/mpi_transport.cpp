@@ -133,6 +133,7 @@ std::vector<smc::Arrival> MpiTransport::carry_out(std::span<const Transfer> tran
   *bytes = agree_on_bytes(total_size(outgoing), failure);
 
   std::vector<Message> states;
+  states.reserve(incoming.size() + outgoing.size());
   for (Route& route : incoming)
     states.push_back(Message::receive(std::move(route.bytes), route.peer, state_tag, links_->data));
   for (Route& route : outgoing)
@@ -147,6 +148,7 @@ std::vector<smc::Arrival> MpiTransport::carry_out(std::span<const Transfer> tran
 /// The sizes of what arrives come first in the result, by route.
 std::vector<Message> MpiTransport::exchange_sizes(std::span<const Route> outgoing, std::span<const Route> incoming) {
   std::vector<Message> sizes;
+  sizes.reserve(incoming.size() + outgoing.size());
   for (const Route& route : incoming)
     sizes.push_back(Message::receive(to_bytes(0), route.peer, size_tag, links_->data));
   for (const Route& route : outgoing)

@@ -6,6 +6,7 @@ get_property(modules GLOBAL PROPERTY SHOAL_MODULES)
 add_library(shoal INTERFACE)
 add_library(shoal::shoal ALIAS shoal)
 target_link_libraries(shoal INTERFACE ${modules})
+target_compile_features(shoal INTERFACE cxx_std_20)
 
 install(TARGETS shoal ${modules} EXPORT shoalTargets)
 install(EXPORT shoalTargets NAMESPACE shoal:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/shoal)

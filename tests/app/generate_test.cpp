@@ -25,7 +25,7 @@ std::vector<std::string> minnow_job(const std::string& particles) {
           "--batch-size",
           "7",
           "--max-tokens",
-          "40",
+          "160",
           "--regex",
           ".*[.!?]",
           "--style",
