@@ -7,7 +7,8 @@
 namespace shoal {
 
 /// Process exit codes, fixed for scripts.
-enum class ExitCode : int { done = 0, usage = 2, model = 3, extinct = 4, io = 5, internal = 70 };
+/// (lost: another process of the job hangs or is gone; starting again may help.)
+enum class ExitCode : int { done = 0, usage = 2, model = 3, extinct = 4, io = 5, internal = 70, lost = 75 };
 
 /// Base of every error that a user can cause and mend.
 class Error : public std::runtime_error {

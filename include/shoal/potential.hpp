@@ -32,8 +32,9 @@ class Potential {
   /// Natural logarithm, in [-inf, inf), never NaN.
   [[nodiscard]] virtual double log_prefix(const PotentialState& state) const = 0;
   [[nodiscard]] virtual double log_complete(const PotentialState& state) const = 0;
-  /// Exact set of tokens that keep log_prefix above -inf, and whether log_complete is; null when nothing is excluded
-  /// or the potential cannot tell.
+  /// Exact set of tokens with text that keep log_prefix above -inf, and whether log_complete is; null when nothing is
+  /// excluded or the potential cannot tell. Where the vocabulary lacks some of the bytes that a text needs, tokens
+  /// after which none of its token sequences can still be complete may be excluded too.
   [[nodiscard]] virtual std::shared_ptr<const TokenMask> allowed(const PotentialState& /*state*/,
                                                                  const Vocabulary& /*vocabulary*/) const {
     return nullptr;
@@ -44,7 +45,8 @@ class Potential {
 using PotentialPtr = std::shared_ptr<const Potential>;
 
 /// One weighted pattern of a style: each match of @p pattern (RE2-like syntax, case-insensitive unless (?-i)) adds
-/// @p log_weight, for at most @p max_count matches.
+/// @p log_weight, for at most @p max_count matches. A match counts as soon as it can end (so \d+ counts digits, \d+\b
+/// numbers), the next one begins after it; patterns do not see each other's matches.
 struct StylePattern {
   std::string pattern;
   double log_weight = 0.0;
@@ -70,6 +72,8 @@ Style load_style(const std::string& name_or_file);
 PotentialPtr regex_potential(std::string_view pattern, std::string name = "regex");
 PotentialPtr style_potential(Style style, std::string name = "style");
 /// Complete: 1 if min <= length <= max in @p unit, else 0. Prefix: 0 only beyond max.
+/// Characters are UTF-8 code points. Words are separated by white space (ASCII). Sentences end with . ! or ?, perhaps
+/// closing quotes or brackets, and white space. A unit counts from its first byte on.
 enum class LengthUnit { bytes, characters, words, sentences };
 PotentialPtr length_potential(int min, int max, LengthUnit unit, std::string name = "length");
 /// Complete: each missing element multiplies by exp(-penalty); penalty = inf requires them all. Case-insensitive
@@ -81,8 +85,8 @@ PotentialPtr forbidden_content_potential(std::vector<std::string> strings, std::
 /// Minimum of several potentials, in both forms.
 PotentialPtr constraint_potential(std::vector<PotentialPtr> parts, std::string name = "constraint");
 
-/// Feeds @p samples byte by byte and reports the first breach of the invariant (or NaN) as text; empty when none is
-/// found.
+/// Feeds @p samples byte by byte and reports the first breach of the invariant, NaN, +inf, or a score that depends on
+/// how the text is cut into tokens; empty when none is found.
 std::string self_check(const Potential& potential, std::span<const std::string> samples);
 
 }  // namespace shoal

@@ -6,7 +6,6 @@
 
 #include "agent/chat.hpp"
 #include "agent/workers.hpp"
-#include "base/build_info.hpp"
 #include "base/parallel.hpp"
 #include "shoal/error.hpp"
 
@@ -45,7 +44,7 @@ agent::ChatSettings chat_settings(AgentSettings settings) {
 
 int worker_count(const Model& model) {
   if (!model.settings.use_parallel_monte_carlo) return 1;
-  return agent::choose_workers(model.settings.monte_carlo_workers, build_info().cores, model.world->ranks_on_node());
+  return agent::choose_workers(model.settings.monte_carlo_workers, *model.world);
 }
 
 }  // namespace

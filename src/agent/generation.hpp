@@ -12,6 +12,6 @@ namespace shoal::agent {
 /// @param timeout_s nullopt: no limit
 smc::RunResult generate(cluster::World& world, const LanguageModel& model, std::span<const TokenId> prompt,
                         std::span<const PotentialPtr> potentials, const smc::Options& options,
-                        std::optional<double> timeout_s, smc::Observer* observer);
+                        std::optional<double> timeout_s, const smc::Attachments& attachments);
 
 }  // namespace shoal::agent

@@ -11,7 +11,6 @@
 #include "app/generate_options.hpp"
 #include "app/progress.hpp"
 #include "app/subcommands.hpp"
-#include "base/build_info.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
@@ -198,10 +197,10 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
     return 0;
   }
   const GenerateOptions& options = job.options.generate;
+  world.set_hang_limit(options.hang_limit_s);
   if (const std::string note = check_device(options); root && !note.empty()) std::cerr << "shoal: " << note << '\n';
 
-  set_worker_threads(
-      job.options.use_parallel ? agent::choose_workers(options.workers, build_info().cores, world.ranks_on_node()) : 1);
+  set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
   auto model = world.together([&] { return load_model(job.source, parse_dtype(options.dtype)); });
   agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
   AgentSession session(&chat, &world, options);

@@ -1,18 +1,20 @@
 #include <ctime>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "agent/generation.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_options.hpp"
-#include "app/progress.hpp"
+#include "app/restart.hpp"
 #include "app/result_output.hpp"
+#include "app/run_outputs.hpp"
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
-#include "trace/trace_writer.hpp"
+#include "trace/checkpoint.hpp"
 
 namespace shoal::app {
 namespace {
@@ -87,7 +89,8 @@ std::string utc_now() {
   return text;
 }
 
-trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, int ranks, const Arguments& arguments) {
+trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, const trace::RunIdentity& identity, int ranks,
+                            const Arguments& arguments) {
   const BuildInfo build = build_info();
   trace::TraceInfo info{.shoal_version = build.version,
                         .build = build.type + ", " + build.compiler + ", " + build.processor,
@@ -98,6 +101,7 @@ trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, int rank
                         .device = model.summary().device,
                         .start_time = utc_now(),
                         .prompt = job.options.prompt,
+                        .fingerprint = trace::fingerprint(identity),
                         .seed = job.options.smc.seed,
                         .ranks = ranks,
                         .particles = job.options.smc.particles,
@@ -105,6 +109,37 @@ trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, int rank
                         .potentials = {}};
   for (const PotentialPtr& potential : job.potentials) info.potentials.push_back(potential->name());
   return info;
+}
+
+/// The checkpoint to go on from, if there is one; refused unless the options are those of the run that wrote it.
+std::optional<trace::Checkpoint> read_start(const GenerateOptions& options) {
+  if (options.resume.empty()) return std::nullopt;
+  trace::Checkpoint checkpoint = trace::read_checkpoint(options.resume);
+  trace::require_same_run(identity_of(options), checkpoint.identity, options.resume);
+  return checkpoint;
+}
+
+/// Opens what rank 0 writes to; refuses a checkpoint of another model or prompt.
+std::unique_ptr<RunOutputs> open_outputs(const Job& job, const LanguageModel& model, std::span<const TokenId> prompt,
+                                         const std::optional<trace::Checkpoint>& start, const cluster::World& world,
+                                         const Arguments& arguments) {
+  const trace::RunIdentity model_identity = identity_of(model, prompt);
+  if (start) trace::require_same_run(model_identity, start->identity, job.options.resume);
+  trace::RunIdentity identity = identity_of(job.options);
+  identity.insert(identity.end(), model_identity.begin(), model_identity.end());
+  trace::Checkpoint run{.info = trace_info(job, model, identity, world.size(), arguments),
+                        .identity = identity,
+                        .prompt = {prompt.begin(), prompt.end()},
+                        .trace = {},
+                        .state = {}};
+  return std::make_unique<RunOutputs>(job.options, std::move(run), model.vocabulary(), start ? &*start : nullptr);
+}
+
+/// Rank 0's, on every rank.
+std::optional<smc::RunState> broadcast_state(cluster::World& world, const std::optional<trace::Checkpoint>& start) {
+  const std::string bytes = world.broadcast(start ? to_bytes(start->state) : "");
+  if (bytes.empty()) return std::nullopt;
+  return smc::run_state_from(bytes);
 }
 
 int exit_code(const smc::RunResult& result) {
@@ -126,6 +161,9 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
   }
   if (result.reason == smc::FinishReason::extinct) std::cerr << "shoal: " << extinct_line(result) << '\n';
   if (options.quiet) return;
+  const bool cut = result.reason == smc::FinishReason::signal || result.reason == smc::FinishReason::timeout;
+  if (cut && !options.checkpoint.empty())
+    std::cerr << "shoal: ended early; the same command with --resume " << options.checkpoint << " goes on\n";
   std::ostream& table = options.json ? std::cerr : std::cout;
   table << '\n';
   print_table(result, context, table);
@@ -141,41 +179,39 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
     return 0;
   }
   const GenerateOptions& options = job.options;
+  world.set_hang_limit(options.hang_limit_s);
+  const auto start = world.together([&] { return root ? read_start(options) : std::nullopt; });
   const std::string device_note = world.together([&] { return check_device(options); });
   if (root && !device_note.empty()) std::cerr << "shoal: " << device_note << '\n';
 
-  const int workers = agent::choose_workers(options.workers, build_info().cores, world.ranks_on_node());
+  const int workers = agent::choose_workers(options.workers, world);
+  if (root && !options.quiet && workers < options.workers)
+    std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
   set_worker_threads(workers);
   const auto model = world.together([&] { return load_model(options.model, parse_dtype(options.dtype)); });
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
 
-  ObserverList observers;
-  std::unique_ptr<Progress> progress;
-  std::unique_ptr<trace::TraceWriter> trace;
-  world.together([&] {
-    if (!root) return;
-    if (!options.trace.empty()) {
-      trace = std::make_unique<trace::TraceWriter>(options.trace, trace_info(job, *model, world.size(), arguments));
-      observers.add(trace.get());
-    }
-    if (!options.quiet) {
-      progress = std::make_unique<Progress>(options.smc.particles, options.smc.max_tokens, stderr);
-      observers.add(progress.get());
-    }
-  });
+  const auto outputs =
+      world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments) : nullptr; });
+  if (root && start && !options.quiet)
+    std::cerr << "shoal: goes on after batch " << start->state.batches << " (" << start->state.steps
+              << " token steps) of " << options.resume << '\n';
+  const auto state = broadcast_state(world, start);
+  smc::Attachments attachments{.start = state ? &*state : nullptr};
+  if (outputs) {
+    attachments.observer = outputs->observer();
+    attachments.checkpointer = outputs->checkpointer();
+  }
 
   const ScopedSignals signals;
-  const bool observed = trace || progress;
   const smc::RunResult result = world.together([&] {
-    return agent::generate(world, *model, prompt, job.potentials, options.smc, options.timeout_s,
-                           observed ? &observers : nullptr);
+    return agent::generate(world, *model, prompt, job.potentials, options.smc, options.timeout_s, attachments);
   });
-  progress.reset();
   world.together([&] {
-    if (trace) trace->finish(result);
+    if (outputs) outputs->finish(result);
   });
   if (root) {
-    report(result, options, {world.size(), workers, options.smc.seed, options.trace});
+    report(result, options, {world.size(), workers, options.smc.seed, options.trace, options.checkpoint});
   }
   return exit_code(result);
 }

@@ -48,17 +48,26 @@ std::string text_of(double value) {
 }
 
 /// Refuses early what would fail only after the run.
-void check_trace_path(const std::string& trace) {
-  if (trace.empty()) return;
-  const std::filesystem::path path(trace);
+void check_output_path(const std::string& option, const std::string& file) {
+  if (file.empty()) return;
+  const std::filesystem::path path(file);
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   const auto refuse = [&](const std::string& why) {
-    throw IoError("cannot write trace '" + trace + "' (" + why + ") choose another --trace");
+    throw IoError("cannot write " + option + " '" + file + "' (" + why + ") choose another --" + option);
   };
   if (std::filesystem::is_directory(path)) refuse("it is a directory");
   if (!std::filesystem::is_directory(folder)) refuse("the folder '" + folder.string() + "' does not exist");
   if (access(folder.c_str(), W_OK) != 0) refuse("the folder '" + folder.string() + "' is not writable");
   if (std::filesystem::exists(path) && access(path.c_str(), W_OK) != 0) refuse("the file is not writable");
+}
+
+void check_output_paths(const GenerateOptions& o) {
+  if (!o.trace.empty() && o.trace == o.checkpoint)
+    throw UsageError("--trace and --checkpoint are both '" + o.trace + "' (they are two files) give two names");
+  if (o.checkpoint_interval_s && o.checkpoint.empty())
+    throw UsageError("--checkpoint-interval without --checkpoint (there is no file to write) give --checkpoint FILE");
+  check_output_path("trace", o.trace);
+  check_output_path("checkpoint", o.checkpoint);
 }
 
 }  // namespace
@@ -108,11 +117,24 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "workers", to(&o->workers, "W"),
       "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
       "device", to(&o->device, "NAME"), "auto or cpu (auto)")(
-      "dtype", to(&o->dtype, "TYPE"), "auto, f32 or bf16 (auto: bf16 where the processor computes it)");
+      "dtype", to(&o->dtype, "TYPE"), "auto, f32 or bf16 (auto: bf16 where the processor computes it)")(
+      "hang-limit", to(&o->hang_limit_s, "SECONDS"),
+      "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
+      "longer than a token takes (300; 0: wait for ever)");
 
   auto output = po::options_description("Output");
   if (outputs == OutputOptions::full)
-    output.add_options()("trace", to(&o->trace, "FILE"), "write the run to an HDF5 file, batch by batch");
+    output.add_options()("trace", to(&o->trace, "FILE"),
+                         "write the run to an HDF5 file, batch by batch; with --resume an existing one is continued")(
+        "checkpoint", to(&o->checkpoint, "FILE"),
+        "save the state of the run to an HDF5 file, also on SIGUSR1, and when SIGTERM, SIGINT, SIGUSR2 or the timeout "
+        "ends it; the one before is kept as FILE.prev")(
+        "checkpoint-interval",
+        po::value<double>()->notifier([o](double v) { o->checkpoint_interval_s = v; })->value_name("SECONDS"),
+        "time between two checkpoints (60; 0: after every token batch)")(
+        "resume", to(&o->resume, "FILE"),
+        "go on from a checkpoint, on any number of ranks, to the result that the run would have had; the options that "
+        "change it must be the same, --timeout counts anew");
   output.add_options()("json", po::bool_switch(&o->json), "print the result as one JSON object on standard output")(
       "quiet,q", po::bool_switch(&o->quiet), "print the answer only");
   set->shown.add(main).add(sampling).add(steering).add(machine).add(output);
@@ -137,6 +159,9 @@ void validate(GenerateOptions* o) {
   require(o->workers >= 0 && o->workers <= 4096, "workers", std::to_string(o->workers), "0 (choose) to 4096");
   require(!o->timeout_s || *o->timeout_s >= 0, "timeout", o->timeout_s ? text_of(*o->timeout_s) : "",
           "seconds, 0 or more");
+  require(!o->checkpoint_interval_s || *o->checkpoint_interval_s >= 0, "checkpoint-interval",
+          o->checkpoint_interval_s ? text_of(*o->checkpoint_interval_s) : "", "seconds, 0 or more");
+  require(o->hang_limit_s >= 0, "hang-limit", text_of(o->hang_limit_s), "seconds, 0 or more");
   if (std::any_of(s.stop.begin(), s.stop.end(), [](const std::string& t) { return t.empty(); }))
     throw UsageError("bad --stop '' (an empty text stops at once) give the text to stop at");
   s.proposal = parse_name<smc::ProposalKind>("proposal", o->proposal,
@@ -153,7 +178,7 @@ void validate(GenerateOptions* o) {
     if (!o->prompt.empty()) throw UsageError("both --prompt and --prompt-file (only one prompt is answered) give one");
     o->prompt = read_text_file(o->prompt_file, "prompt-file");
   }
-  check_trace_path(o->trace);
+  check_output_paths(*o);
 }
 
 std::vector<PotentialPtr> make_potentials(const GenerateOptions& options) {
@@ -209,7 +234,11 @@ std::string to_json(const GenerateOptions& o) {
       {"potentials", o.potentials_file},
       {"workers", o.workers},
       {"device", o.device},
-      {"dtype", o.dtype}};
+      {"dtype", o.dtype},
+      {"hang_limit", o.hang_limit_s},
+      {"checkpoint", o.checkpoint},
+      {"checkpoint_interval", o.checkpoint_interval_s.value_or(default_checkpoint_interval_s)},
+      {"resume", o.resume}};
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

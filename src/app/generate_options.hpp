@@ -31,11 +31,17 @@ struct GenerateOptions {
   std::vector<std::string> style;
   std::string potentials_file;
   std::string trace;
+  std::string checkpoint;
+  std::optional<double> checkpoint_interval_s;  ///< nothing: the default
+  std::string resume;
+  double hang_limit_s = 300.0;  ///< 0 = none
   bool json = false;
   bool quiet = false;
 };
 
-/// agent answers several prompts and writes no trace.
+inline constexpr double default_checkpoint_interval_s = 60.0;
+
+/// agent answers several prompts and writes neither trace nor checkpoints.
 enum class OutputOptions { full, answers_only };
 
 /// Registers the options shared by generate and agent, writing into @p target.

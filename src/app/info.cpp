@@ -5,9 +5,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "agent/workers.hpp"
 #include "app/command_line.hpp"
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
+#include "base/cores.hpp"
 #include "shoal/language_model.hpp"
 
 namespace shoal::app {
@@ -46,11 +48,19 @@ std::string hdf5_library() {
 
 Json program_json(const cluster::World& world) {
   const BuildInfo build = build_info();
-  return {{"version", build.version}, {"compiler", build.compiler},
-          {"build", build.type},      {"processor", build.processor},
-          {"cores", build.cores},     {"gpus", Json::array()},
-          {"mpi", mpi_library()},     {"hdf5", hdf5_library()},
-          {"ranks", world.size()},    {"ranks_on_node", world.ranks_on_node()}};
+  return {{"version", build.version},
+          {"compiler", build.compiler},
+          {"build", build.type},
+          {"processor", build.processor},
+          {"cores", build.cores},
+          {"cores_from", available_cores().describe()},
+          {"gpus", Json::array()},
+          {"mpi", mpi_library()},
+          {"hdf5", hdf5_library()},
+          {"ranks", world.size()},
+          {"ranks_on_node", world.ranks_on_node()},
+          {"cores_on_node", world.cores_on_node()},
+          {"workers", agent::choose_workers(0, world)}};
 }
 
 Json model_json(const LanguageModel& model) {

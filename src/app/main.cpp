@@ -1,10 +1,12 @@
 // The `shoal` program: picks the subcommand and turns errors into one line on rank 0 and an exit code on every rank.
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <map>
 
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
+#include "cluster/launch_check.hpp"
 #include "shoal/error.hpp"
 
 namespace shoal::app {
@@ -18,15 +20,14 @@ constexpr const char* usage =
     "  agent      converse: one prompt, a file of prompts, or interactive\n"
     "  score      log-probability of a text, per token\n"
     "  tokenize   token ids and pieces of a text\n"
+    "  report     one HTML page from a trace\n"
     "  info       version, build, processor, MPI, model summary\n\n"
     "'shoal SUBCOMMAND --help' lists the options.\n";
 
 int dispatch(cluster::World& world, const Arguments& arguments) {
-  static const std::map<std::string, Command> commands{{"generate", generate_command},
-                                                       {"agent", agent_command},
-                                                       {"score", score_command},
-                                                       {"tokenize", tokenize_command},
-                                                       {"info", info_command}};
+  static const std::map<std::string, Command> commands{{"generate", generate_command}, {"agent", agent_command},
+                                                       {"score", score_command},       {"tokenize", tokenize_command},
+                                                       {"report", report_command},     {"info", info_command}};
   const bool root = world.rank() == Rank{0};
   const std::string name = arguments.empty() ? "" : arguments.front();
   if (name == "--help" || name == "-h" || name == "help") {
@@ -42,8 +43,13 @@ int dispatch(cluster::World& world, const Arguments& arguments) {
     if (root && name.empty()) std::cerr << usage;
     if (root && !name.empty())
       std::cerr << "shoal: error: unknown subcommand '" << name
-                << "' (not one of generate, agent, score, tokenize, info) see shoal --help\n";
+                << "' (not one of generate, agent, score, tokenize, report, info) see shoal --help\n";
     return static_cast<int>(ExitCode::usage);
+  }
+  if (name == "generate" || name == "agent") {
+    const auto problem = cluster::launch_problem(world.size(), [](const char* variable) { return getenv(variable); });
+    if (problem.speaks) std::cerr << "shoal: error: " << problem.line << '\n';
+    if (!problem.line.empty()) return static_cast<int>(ExitCode::usage);
   }
   return command->second(world, Arguments(arguments.begin() + 1, arguments.end()));
 }

@@ -35,6 +35,7 @@ Json timing_json(const smc::RunResult& result) {
           {"reduce_s", result.times.reduce_s},
           {"migrate_s", result.times.migrate_s},
           {"trace_s", result.times.trace_s},
+          {"checkpoint_s", result.times.checkpoint_s},
           {"particle_tokens", result.particle_tokens},
           {"particle_tokens_per_s", result.wall_s > 0 ? result.particle_tokens / result.wall_s : 0.0}};
 }
@@ -58,7 +59,7 @@ std::string phases(const smc::RunResult& result) {
   const auto& t = result.times;
   return share("forward", t.decode_s) + ", " + share("potentials", t.potential_s) + ", " +
          share("weights+collectives", t.reduce_s) + ", " + share("migration", t.migrate_s) + ", " +
-         share("trace", t.trace_s);
+         share("trace", t.trace_s) + (t.checkpoint_s > 0 ? ", " + share("checkpoints", t.checkpoint_s) : "");
 }
 
 }  // namespace
@@ -94,6 +95,7 @@ void print_table(const smc::RunResult& result, const RunContext& context, std::o
       format("%.2f s on ", result.wall_s) + std::to_string(context.ranks) + " rank(s) x " +
           std::to_string(context.workers) + " worker(s)");
   row(out, "time by phase", phases(result));
+  if (!context.checkpoint.empty()) row(out, "checkpoint", context.checkpoint);
   row(out, "trace", context.trace.empty() ? "none" : context.trace);
 }
 

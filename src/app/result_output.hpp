@@ -14,7 +14,8 @@ struct RunContext {
   int ranks = 1;
   int workers = 1;
   std::uint64_t seed = 0;
-  std::string trace;  ///< path, empty if none was written
+  std::string trace;       ///< path, empty if none was written
+  std::string checkpoint;  ///< likewise
 };
 
 void print_json(const smc::RunResult& result, const RunContext& context, std::ostream& out);

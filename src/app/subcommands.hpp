@@ -14,6 +14,7 @@ int generate_command(cluster::World& world, const Arguments& arguments);
 int agent_command(cluster::World& world, const Arguments& arguments);
 int score_command(cluster::World& world, const Arguments& arguments);
 int tokenize_command(cluster::World& world, const Arguments& arguments);
+int report_command(cluster::World& world, const Arguments& arguments);
 int info_command(cluster::World& world, const Arguments& arguments);
 
 }  // namespace shoal::app

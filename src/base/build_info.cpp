@@ -1,8 +1,8 @@
 #include "base/build_info.hpp"
 
-#include <sched.h>
-
 #include <fstream>
+
+#include "base/cores.hpp"
 
 namespace shoal {
 namespace {
@@ -15,12 +15,6 @@ std::string processor_name() {
   return "unknown";
 }
 
-int available_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 }  // namespace
 
 BuildInfo build_info() {
@@ -28,7 +22,7 @@ BuildInfo build_info() {
           .compiler = SHOAL_COMPILER,
           .type = SHOAL_BUILD_TYPE,
           .processor = processor_name(),
-          .cores = available_cores()};
+          .cores = available_cores().usable()};
 }
 
 }  // namespace shoal

@@ -10,7 +10,7 @@ struct BuildInfo {
   std::string compiler;
   std::string type;       ///< Release, Debug, ...
   std::string processor;  ///< model name of the processor at hand
-  int cores = 0;          ///< cores that this process may use
+  int cores = 0;          ///< that this process may use, see cores.hpp
 };
 
 BuildInfo build_info();

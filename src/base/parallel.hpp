@@ -9,6 +9,10 @@ namespace shoal {
 void set_worker_threads(int threads);
 int worker_threads();
 
+/// Whether workers that wait for each other keep their cores busy: libgomp's default, which is quickest while there are
+/// no more threads than cores. OMP_WAIT_POLICY=passive makes them sleep.
+bool waiting_workers_spin();
+
 /// Calls body(i) for i in [0, n), each index once, on the rank's workers. Bodies must not depend on each other.
 /// The first exception thrown is rethrown after all have ended.
 template <class Body>

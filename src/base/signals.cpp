@@ -2,36 +2,56 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstddef>
 
 namespace shoal {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
-struct sigaction previous_interrupt {};
-struct sigaction previous_terminate {};
+volatile std::sig_atomic_t end_requested = 0;
+volatile std::sig_atomic_t checkpoint_requested = 0;
 
-void on_signal(int number) {
-  if (flag != 0) _exit(128 + number);
-  flag = number;
+void request_end(int number) {
+  if (end_requested != 0) _exit(128 + number);
+  end_requested = number;
 }
+
+void request_checkpoint(int /*number*/) { checkpoint_requested = 1; }
+
+struct Handled {
+  int number;
+  void (*handler)(int);
+};
+constexpr std::array handled{Handled{SIGINT, request_end}, Handled{SIGTERM, request_end}, Handled{SIGUSR2, request_end},
+                             Handled{SIGUSR1, request_checkpoint}};
+std::array<struct sigaction, handled.size()> previous{};
 
 }  // namespace
 
 ScopedSignals::ScopedSignals() {
-  flag = 0;
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, &previous_interrupt);
-  sigaction(SIGTERM, &action, &previous_terminate);
+  end_requested = 0;
+  checkpoint_requested = 0;
+  for (std::size_t i = 0; i < handled.size(); ++i) {
+    struct sigaction action {};
+    action.sa_handler = handled[i].handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(handled[i].number, &action, &previous[i]);
+  }
 }
 
 ScopedSignals::~ScopedSignals() {
-  sigaction(SIGINT, &previous_interrupt, nullptr);
-  sigaction(SIGTERM, &previous_terminate, nullptr);
-  flag = 0;
+  for (std::size_t i = 0; i < handled.size(); ++i) sigaction(handled[i].number, &previous[i], nullptr);
+  end_requested = 0;
+  checkpoint_requested = 0;
 }
 
-int received_signal() { return static_cast<int>(flag); }
+int received_signal() { return static_cast<int>(end_requested); }
+
+bool take_checkpoint_request() {
+  if (checkpoint_requested == 0) return false;
+  checkpoint_requested = 0;
+  return true;
+}
 
 }  // namespace shoal

@@ -1,10 +1,11 @@
-// Signals: a handler that only sets a flag, installed for the lifetime of a ScopedSignals (idea: Celeritas).
+// Signals: handlers that only set flags, installed for the lifetime of a ScopedSignals (idea: Celeritas).
 #pragma once
 
 namespace shoal {
 
-/// The first SIGINT or SIGTERM sets the flag, the second ends the process at once with 128 + its number. One at a time;
-/// the handlers found at construction are put back.
+/// The first SIGINT, SIGTERM or SIGUSR2 asks the run to end, the second ends the process at once with 128 + its number.
+/// (mpirun passes SIGUSR2 on, but answers SIGINT and SIGTERM by killing the job a second later.) SIGUSR1 asks for a
+/// checkpoint. One at a time; the handlers found at construction are put back.
 class ScopedSignals {
  public:
   ScopedSignals();
@@ -13,7 +14,10 @@ class ScopedSignals {
   ScopedSignals& operator=(const ScopedSignals&) = delete;
 };
 
-/// Number of the signal received while a ScopedSignals lives, 0 if none.
+/// Number of the signal that asked for an end while a ScopedSignals lives, 0 if none.
 int received_signal();
+
+/// Whether SIGUSR1 came since the last call.
+bool take_checkpoint_request();
 
 }  // namespace shoal

@@ -1,21 +1,20 @@
 #include "cluster/links.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <array>
+
+#include "base/cores.hpp"
 
 namespace shoal::cluster {
 namespace {
 
-/// Cores that at least one of the node's ranks may use.
-int cores_of(const Communicator& node) {
-  cpu_set_t mine;
-  CPU_ZERO(&mine);
-  sched_getaffinity(0, sizeof mine, &mine);
-  cpu_set_t all;
-  check(MPI_Allreduce(&mine, &all, sizeof mine, MPI_BYTE, MPI_BOR, node.get()), "MPI_Allreduce");
-  return CPU_COUNT(&all);
+/// Cores that the node's ranks may use together: a launcher may have bound each to cores of its own.
+Cores cores_of(const Communicator& node) {
+  Cores cores = available_cores();
+  check(MPI_Allreduce(MPI_IN_PLACE, cores.mask.data(), static_cast<int>(cores.mask.size()), MPI_UINT64_T, MPI_BOR,
+                      node.get()),
+        "MPI_Allreduce");
+  check(MPI_Allreduce(MPI_IN_PLACE, &cores.quota, 1, MPI_DOUBLE, MPI_MAX, node.get()), "MPI_Allreduce");
+  return cores;
 }
 
 }  // namespace
@@ -23,7 +22,8 @@ int cores_of(const Communicator& node) {
 Links::Links() {
   const Communicator node = Communicator::of_node(agreements.get());
   ranks_on_node = node.size();
-  idle = ranks_on_node > cores_of(node) ? Idle::nap : Idle::spin;
+  cores_on_node = cores_of(node).usable();
+  idle = ranks_on_node > cores_on_node ? Idle::nap : Idle::spin;
 }
 
 Links::~Links() {

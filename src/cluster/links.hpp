@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "cluster/heartbeat.hpp"
 #include "cluster/mpi_handle.hpp"
 
 namespace shoal::cluster {
@@ -21,7 +22,9 @@ struct Links {
   Communicator data = Communicator::duplicate(MPI_COMM_WORLD);        ///< of the transport
   Rank rank{agreements.rank()};
   int size = agreements.size();
+  Heartbeat heartbeat{MPI_COMM_WORLD};
   int ranks_on_node = 1;
+  int cores_on_node = 1;
   /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late
   /// never costs where cores are free.
   Idle idle = Idle::spin;

@@ -138,6 +138,14 @@ bool Message::done() {
   return completed != 0;
 }
 
+void Message::cancel() {
+  for (MPI_Request& piece : pieces_) {
+    if (piece == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(&piece);
+    MPI_Wait(&piece, MPI_STATUS_IGNORE);
+  }
+}
+
 void Pause::rest() const {
   using std::chrono::microseconds;
   if (idle_ == Idle::spin) return;

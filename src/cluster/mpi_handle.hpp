@@ -80,6 +80,8 @@ class Message {
   ~Message();
 
   [[nodiscard]] bool done();
+  /// Gives up a receive that nothing has come for.
+  void cancel();
   [[nodiscard]] const std::string& bytes() const { return *bytes_; }
   [[nodiscard]] std::string take() { return std::move(*bytes_); }
 

@@ -94,12 +94,21 @@ MpiTransport::~MpiTransport() = default;
 
 Rank MpiTransport::rank() const { return links_->rank; }
 int MpiTransport::size() const { return links_->size; }
-bool MpiTransport::deadline_passed() { return stop_->passed(); }
+
+/// Polled between tokens, so it is also where a rank shows that it lives.
+bool MpiTransport::deadline_passed() {
+  links_->heartbeat.beat();
+  return stop_->passed();
+}
 
 /// Rank 0 may wait while the others compute: it has to tell them of the deadline meanwhile.
 template <class Operations>
 void MpiTransport::wait(Operations& operations) {
-  for (const Pause pause(links_->idle); !all_done(operations); pause.rest()) (void)stop_->passed();
+  Heartbeat::Watch watch(&links_->heartbeat);
+  for (const Pause pause(links_->idle); !all_done(operations); pause.rest()) {
+    (void)stop_->passed();
+    watch.look();
+  }
 }
 
 void MpiTransport::allreduce_max(std::span<double> values) {

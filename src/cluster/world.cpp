@@ -56,6 +56,7 @@ std::shared_ptr<World> World::shared() {
 Rank World::rank() const { return links_->rank; }
 int World::size() const { return links_->size; }
 int World::ranks_on_node() const { return links_->ranks_on_node; }
+int World::cores_on_node() const { return links_->cores_on_node; }
 
 std::string World::broadcast(std::string_view mine) { return broadcast_from(Rank{0}, mine); }
 
@@ -81,7 +82,9 @@ void World::agree(const std::exception_ptr& failure) {
   Request request;
   check(MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, links_->agreements.get(), request.out()),
         "MPI_Iallreduce");
+  Heartbeat::Watch watch(&links_->heartbeat);
   for (const Pause pause(Idle::nap); !request.done(); pause.rest()) {
+    watch.look();
     if (!failure || pause.waited_s() < links_->patience_s) continue;
     std::cerr << "shoal: error: " << mine.line << std::endl;
     abort(static_cast<int>(mine.code));
@@ -96,6 +99,8 @@ void World::agree(const std::exception_ptr& failure) {
   const auto code = in.get<ExitCode>();
   throw AgreedError(code, std::string(in.get_string()));
 }
+
+void World::set_hang_limit(double seconds) { links_->heartbeat.set_limit(seconds); }
 
 void World::abort(int code) {
   MPI_Abort(MPI_COMM_WORLD, code);

@@ -34,6 +34,8 @@ class World {
   [[nodiscard]] Rank rank() const;
   [[nodiscard]] int size() const;
   [[nodiscard]] int ranks_on_node() const;
+  /// That its ranks may use together, see base/cores.hpp.
+  [[nodiscard]] int cores_on_node() const;
 
   /// Rank 0's @p mine, on every rank. Collective; the others sleep while they wait.
   [[nodiscard]] std::string broadcast(std::string_view mine);
@@ -45,6 +47,10 @@ class World {
   ///         with a PeerError, because of another)
   template <class Action>
   std::invoke_result_t<Action&> together(Action&& action);
+
+  /// From now on the job ends, with a line that names the rank and exit code 75, when a rank gives no sign of life for
+  /// @p seconds while another waits for it; 0: never (also before the first call). A sign is a token, or a wait.
+  void set_hang_limit(double seconds);
 
   /// Ends every rank at once.
   [[noreturn]] void abort(int code);

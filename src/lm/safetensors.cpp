@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <numeric>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -39,6 +39,28 @@ std::optional<StorageType> storage_type(const std::string& name) {
   return std::nullopt;
 }
 
+/// The tensors' ranges of a file's data, which they must tile, as the format asks.
+using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
+void check_tiling(const fs::path& file, Ranges ranges, std::uint64_t size) {
+  std::sort(ranges.begin(), ranges.end());
+  std::uint64_t end = 0;
+  for (const auto& [begin, next] : ranges) {
+    if (begin != end)
+      corrupt(file, "its tensors " + std::string(begin < end ? "overlap" : "leave a gap") + " at byte " +
+                        std::to_string(begin));
+    end = next;
+  }
+  if (end != size) corrupt(file, "bytes are left over behind the last tensor");
+}
+
+/// @throws json::exception if @p value is anything but a list of integers from 0 on
+std::vector<std::uint64_t> sizes(const json& value) {
+  std::vector<std::uint64_t> all;
+  for (const json& one : value.get_ref<const json::array_t&>()) all.push_back(one.get_ref<const std::uint64_t&>());
+  return all;
+}
+
 json parse_header(const fs::path& file, std::span<const std::byte> bytes) {
   std::uint64_t size = 0;
   if (bytes.size() < sizeof size) corrupt(file, "too short for a safetensors file");
@@ -54,22 +76,22 @@ json parse_header(const fs::path& file, std::span<const std::byte> bytes) {
 
 /// A tensor of an integer or 8-bit type is no error until someone asks for it.
 std::optional<Tensor> parse_tensor(const fs::path& file, const std::string& name, const json& entry,
-                                   std::span<const std::byte> data) {
+                                   std::span<const std::byte> data, Ranges* ranges) {
   const auto type = storage_type(entry.at("dtype").get<std::string>());
-  const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-  if (offsets.size() != 2 || offsets[0] > offsets[1]) corrupt(file, "tensor " + name + " has bad offsets");
+  const auto offsets = sizes(entry.at("data_offsets"));
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) corrupt(file, "tensor " + shown(name) + " has bad offsets");
   if (offsets[1] > data.size())
-    corrupt(file, "truncated: tensor " + name + " ends at byte " + std::to_string(offsets[1]) + " of " +
+    corrupt(file, "truncated: tensor " + shown(name) + " ends at byte " + std::to_string(offsets[1]) + " of " +
                       std::to_string(data.size()));
+  ranges->emplace_back(offsets[0], offsets[1]);
+  const auto shape = sizes(entry.at("shape"));
   if (!type) return std::nullopt;
-  Tensor tensor{name, *type, entry.at("shape").get<std::vector<std::int64_t>>(),
-                data.subspan(offsets[0], offsets[1] - offsets[0])};
-  std::size_t elements = 1;
-  for (const std::int64_t n : tensor.shape)
-    if (n < 0 || __builtin_mul_overflow(elements, static_cast<std::size_t>(n), &elements))
-      corrupt(file, "tensor " + name + " has a bad shape " + shape_text(tensor.shape));
-  if (elements > data.size() || elements * bytes_of(*type) != tensor.bytes.size())
-    corrupt(file, "tensor " + name + " of shape " + shape_text(tensor.shape) + " has " +
+  Tensor tensor{name, *type, {shape.begin(), shape.end()}, data.subspan(offsets[0], offsets[1] - offsets[0])};
+  std::uint64_t size = bytes_of(*type);
+  for (const std::uint64_t n : shape)
+    if (__builtin_mul_overflow(size, n, &size)) size = std::numeric_limits<std::uint64_t>::max();
+  if (size != tensor.bytes.size())
+    corrupt(file, "tensor " + shown(name) + " of shape " + shape_text(tensor.shape) + " has " +
                       std::to_string(tensor.bytes.size()) + " bytes");
   return tensor;
 }
@@ -83,7 +105,8 @@ std::set<std::string> shard_names(const fs::path& index) {
     corrupt(index, "no weight_map of file names");
   }
   for (const std::string& name : names)
-    if (fs::path(name).filename() != name) corrupt(index, "shard '" + name + "' is not a plain file name");
+    if (name.empty() || fs::path(name).filename() != name || name == "." || name == "..")
+      corrupt(index, "shard " + shown(name) + " is not a plain file name");
   return names;
 }
 
@@ -113,12 +136,14 @@ std::vector<float> Tensor::read_all() const {
 Safetensors::Safetensors(const fs::path& folder) : folder_(folder) {
   const fs::path single = folder / "model.safetensors";
   const fs::path index = folder / "model.safetensors.index.json";
-  if (fs::exists(single)) {
+  std::error_code ignored;
+  if (fs::exists(single, ignored)) {
     add_file(single);
-  } else if (fs::exists(index)) {
+  } else if (fs::exists(index, ignored)) {
     for (const std::string& name : shard_names(index)) {
-      if (!fs::exists(folder / name))
-        throw ModelError("shard " + name + " is missing (named by " + index.string() + ") download the checkpoint again");
+      if (!fs::exists(folder / name, ignored))
+        throw ModelError("shard " + shown(name) + " is missing (named by " + index.string() +
+                         ") download the checkpoint again");
       add_file(folder / name);
     }
   } else {
@@ -136,14 +161,18 @@ void Safetensors::add_file(const fs::path& file) {
   std::uint64_t size = 0;
   std::memcpy(&size, bytes.data(), sizeof size);
   const auto data = bytes.subspan(sizeof size + size);
+  Ranges ranges;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     try {
-      if (auto tensor = parse_tensor(file, name, entry, data)) tensors_.insert_or_assign(name, std::move(*tensor));
+      auto tensor = parse_tensor(file, name, entry, data, &ranges);
+      if (tensor && !tensors_.emplace(name, std::move(*tensor)).second)
+        corrupt(file, "tensor " + shown(name) + " is in another file too");
     } catch (const json::exception&) {
-      corrupt(file, "tensor " + name + " lacks dtype, shape or data_offsets");
+      corrupt(file, "tensor " + shown(name) + " has no proper dtype, shape or data_offsets");
     }
   }
+  check_tiling(file, std::move(ranges), data.size());
 }
 
 const Tensor& Safetensors::get(const std::string& name, const std::vector<std::int64_t>& shape) const {

@@ -13,7 +13,14 @@
 
 namespace shoal::lm {
 
-template <class Payload>
+/// Of a sequence of known hash and one more token.
+inline std::uint64_t hash_next(std::uint64_t hash, TokenId token) {
+  std::uint64_t x = (hash ^ static_cast<std::uint32_t>(token.value())) * 0x9E3779B97F4A7C15ULL;
+  x ^= x >> 32U;
+  return x * 0xD6E8FEB86659FD93ULL;
+}
+
+template <class Payload, std::uint64_t (*next)(std::uint64_t, TokenId) = hash_next>
 class TokenTree {
  public:
   struct Node {
@@ -34,7 +41,7 @@ class TokenTree {
   template <class MakePayload>
   ContextId extend(ContextId parent, TokenId token, const MakePayload& make_payload) {
     const Node& from = at(parent);
-    const std::uint64_t hash = mix(from.hash, token);
+    const std::uint64_t hash = next(from.hash, token);
     std::vector<TokenId> tokens;
     tokens.reserve(from.tokens.size() + 1);
     tokens = from.tokens;
@@ -66,14 +73,9 @@ class TokenTree {
   [[nodiscard]] std::size_t size() const { return by_hash_.size(); }
 
  private:
-  static std::uint64_t mix(std::uint64_t hash, TokenId token) {
-    std::uint64_t x = (hash ^ static_cast<std::uint32_t>(token.value())) * 0x9E3779B97F4A7C15ULL;
-    x ^= x >> 32U;
-    return x * 0xD6E8FEB86659FD93ULL;
-  }
   static std::uint64_t hash_of(const std::vector<TokenId>& tokens) {
     std::uint64_t hash = 0x243F6A8885A308D3ULL;
-    for (const TokenId token : tokens) hash = mix(hash, token);
+    for (const TokenId token : tokens) hash = next(hash, token);
     return hash;
   }
   std::optional<ContextId> find(const std::vector<TokenId>& tokens, std::uint64_t hash) {

@@ -1,5 +1,6 @@
 #include "lm/transformer_tree.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.hpp"
@@ -91,6 +92,7 @@ ContextId TransformerTree::unpack(std::string_view packed) {
       continue;
     }
     const std::string_view data = in.get_string();
+    SHOAL_EXPECT(data.size() == pool_.block_bytes());
     kv.table.push_back(pool_.allocate());
     std::memcpy(pool_.data(kv.table.back()), data.data(), data.size());
     pool_.set_claimed(kv.table.back(), block_positions);

@@ -4,11 +4,13 @@
 #include <deque>
 
 #include "base/assert.hpp"
+#include "shoal/error.hpp"
 
 namespace shoal {
 namespace {
 
 constexpr std::int32_t none = -1;
+constexpr std::size_t most_moves = 20'000'000;
 
 std::uint8_t folded(std::uint8_t byte) {
   return byte >= 'A' && byte <= 'Z' ? static_cast<std::uint8_t>(byte + ('a' - 'A')) : byte;
@@ -42,6 +44,8 @@ std::int32_t& AhoCorasick::move(std::int32_t state, std::uint8_t byte) {
 }
 
 std::int32_t AhoCorasick::add_state() {
+  if (next_.size() >= most_moves)
+    throw UsageError("too many strings to look for (their automaton has more moves than the limit) give fewer of them");
   next_.resize(next_.size() + static_cast<std::size_t>(classes_), none);
   found_.emplace_back();
   return static_cast<std::int32_t>(found_.size() - 1);

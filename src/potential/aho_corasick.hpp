@@ -13,6 +13,7 @@ namespace shoal {
 class AhoCorasick {
  public:
   /// @param strings each of at least one byte
+  /// @throws UsageError beyond 20 million moves: a megabyte of words or more
   explicit AhoCorasick(std::span<const std::string> strings);
 
   static constexpr std::int32_t start = 0;

@@ -310,7 +310,7 @@ Dfa with_merged_classes(const Dfa& dfa) {
 }  // namespace
 
 Dfa minimised(const Dfa& dfa) {
-  const Dfa part = trimmed(dfa);
+  Dfa part = trimmed(dfa);
   if (part.start == Dfa::dead) return part;
   const RefinablePartition blocks = equivalent_states(part);
 

@@ -20,7 +20,6 @@ class DfaMasks {
 
   /// @param state of the automaton, or Dfa::dead
   MaskPtr allowed(std::int32_t state, const Vocabulary& vocabulary);
-  [[nodiscard]] std::size_t cached() const { return cache_.size(); }
 
  private:
   const Dfa* dfa_;

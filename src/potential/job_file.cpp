@@ -17,39 +17,38 @@ using Json = nlohmann::json;
 
 constexpr int deepest_nesting = 20;
 
+constexpr const char* choice = "choose one of regex, style, length, required, forbidden, constraint";
+
 /// The text of "type", read before the keys that it allows are known.
-std::string type_of(const Json& json, const std::string& where) {
-  if (!json.is_object()) JsonFields(json, where, {});
-  const auto type = json.find("type");
-  if (type == json.end())
-    throw UsageError("missing key 'type' in " + where +
-                     " (it is needed) choose one of regex, style, length, required, forbidden, constraint");
-  if (!type->is_string())
-    throw UsageError("bad " + where + ".type (a " + std::string(type->type_name()) +
-                     " where a string is needed) correct the file");
-  return type->get<std::string>();
+std::string type_of(const JsonFields& fields) {
+  if (!fields.has("type")) throw UsageError("missing key 'type' in " + fields.where() + " (it is needed) " + choice);
+  return fields.text("type");
 }
 
 /// Gives each potential of one list its own name.
 class Names {
  public:
-  std::string choose(const Json& json, const std::string& type, const std::string& where) {
-    if (json.contains("name")) return given(json.at("name"), where);
+  explicit Names(const Json& list) {
+    for (const auto& item : list)
+      if (item.contains("name") && item.at("name").is_string()) given_.insert(item.at("name").get<std::string>());
+  }
+
+  std::string choose(const JsonFields& fields, const std::string& type) {
+    if (fields.has("name")) return given(fields);
     std::string name = type;
-    for (int i = 2; !used_.insert(name).second; ++i) name = type + "_" + std::to_string(i);
+    for (int i = 2; given_.contains(name) || !used_.insert(name).second; ++i) name = type + "_" + std::to_string(i);
     return name;
   }
 
  private:
-  std::string given(const Json& json, const std::string& where) {
-    if (!json.is_string() || json.get<std::string>().empty())
-      throw UsageError("bad " + where + ".name (not a string of one or more characters) correct the file");
-    auto name = json.get<std::string>();
-    if (!used_.insert(name).second)
-      throw UsageError("bad " + where + ".name (" + quote(name) + " is used twice) choose another name");
+  std::string given(const JsonFields& fields) {
+    std::string name = fields.text("name");
+    if (name.empty()) fields.refuse("name", "it is empty", "give one or more characters");
+    if (!used_.insert(name).second) fields.refuse("name", quote(name) + " is used twice", "choose another name");
     return name;
   }
 
+  std::set<std::string> given_;
   std::set<std::string> used_;
 };
 
@@ -82,8 +81,9 @@ PotentialPtr constraint_from(const Json& json, const std::string& where, std::st
 }
 
 PotentialPtr potential_from(const Json& json, const std::string& where, Names* names, int depth) {
-  const std::string type = type_of(json, where);
-  std::string name = names->choose(json, type, where);
+  const JsonFields any(json, where);
+  const std::string type = type_of(any);
+  std::string name = names->choose(any, type);
   if (type == "regex") {
     const JsonFields fields(json, where, {"type", "name", "pattern"});
     return regex_potential(fields.text("pattern"), std::move(name));
@@ -99,8 +99,7 @@ PotentialPtr potential_from(const Json& json, const std::string& where, Names* n
     return forbidden_content_potential(fields.texts("strings"), std::move(name));
   }
   if (type == "constraint") return constraint_from(json, where, std::move(name), depth);
-  throw UsageError("bad " + where + ".type (" + quote(type) +
-                   " is not known) choose one of regex, style, length, required, forbidden, constraint");
+  any.refuse("type", quote(type) + " is not known", choice);
 }
 
 /// Errors that know nothing of the file, such as those of a pattern, are told where they belong.
@@ -116,7 +115,7 @@ PotentialPtr located(const Json& json, const std::string& where, Names* names, i
 
 std::vector<PotentialPtr> list_from(const Json& list, const std::string& where, int depth) {
   std::vector<PotentialPtr> potentials;
-  Names names;
+  Names names(list);
   for (const auto& item : list)
     potentials.push_back(located(item, where + "[" + std::to_string(potentials.size()) + "]", &names, depth));
   return potentials;

@@ -69,14 +69,16 @@ nlohmann::json parse_json(const std::string& text, const std::string& file_kind)
   }
 }
 
-JsonFields::JsonFields(const nlohmann::json& value, std::string where, std::initializer_list<const char*> known)
-    : object_(&value), where_(std::move(where)) {
+JsonFields::JsonFields(const nlohmann::json& value, std::string where) : object_(&value), where_(std::move(where)) {
   if (!value.is_object())
     throw UsageError("bad " + where_ + " (" + type_of(value) + " where an object is needed) write {...}");
-  for (const auto& [key, member] : value.items()) {
-    const bool is_known = std::any_of(known.begin(), known.end(), [&](const char* name) { return key == name; });
-    if (!is_known)
-      throw UsageError("unknown key " + quote(key) + " in " + where_ + " (known: " + listed(known) +
+}
+
+JsonFields::JsonFields(const nlohmann::json& value, std::string where, std::initializer_list<const char*> known)
+    : JsonFields(value, std::move(where)) {
+  for (const auto& item : value.items()) {
+    if (std::find(known.begin(), known.end(), item.key()) == known.end())
+      throw UsageError("unknown key " + quote(item.key()) + " in " + where_ + " (known: " + listed(known) +
                        ") remove or rename it");
   }
 }

@@ -16,10 +16,13 @@ nlohmann::json parse_json(const std::string& text, const std::string& file_kind)
 class JsonFields {
  public:
   /// @param where how errors call the object, such as "potentials[2]"
-  /// @throws UsageError if @p value is not an object or has a member that is not @p known
+  /// @throws UsageError if @p value is not an object
+  JsonFields(const nlohmann::json& value, std::string where);
+  /// @throws UsageError also if @p value has a member that is not @p known
   JsonFields(const nlohmann::json& value, std::string where, std::initializer_list<const char*> known);
 
   [[nodiscard]] bool has(const std::string& key) const;
+  [[nodiscard]] const std::string& where() const { return where_; }
 
   /// Each throws UsageError where the member is missing or of another type.
   [[nodiscard]] const nlohmann::json& value(const std::string& key) const;

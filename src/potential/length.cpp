@@ -64,7 +64,6 @@ class Length final : public Potential {
     Measure m = measure(state);
     for (std::size_t i = 0; i < bytes.size() && m.count <= max_; ++i)
       m = after_byte(m, static_cast<std::uint8_t>(bytes[i]), unit_);
-    if (m.count > max_) m.place = Place::between;
     store(m, &state);
   }
 

@@ -14,6 +14,8 @@
 namespace shoal {
 namespace {
 
+constexpr double largest_penalty = 1e6;
+
 class RequiredElements final : public Potential {
  public:
   RequiredElements(std::vector<std::string> elements, double penalty, std::string name)
@@ -42,7 +44,8 @@ class RequiredElements final : public Potential {
 
   /// What is missing now may still come: no zero here, but each element that comes raises the weight at once.
   double log_prefix(const PotentialState& state) const override {
-    return std::isinf(penalty_) ? 0.0 : -penalty_ * static_cast<double>(missing(state));
+    const double log_score = log_complete(state);
+    return std::isinf(log_score) ? 0.0 : log_score;
   }
 
   double log_complete(const PotentialState& state) const override {
@@ -88,8 +91,8 @@ PotentialPtr required_elements_potential(std::vector<std::string> elements, doub
   if (elements.empty()) throw UsageError("no required elements (the list is empty) give at least one string");
   if (std::any_of(elements.begin(), elements.end(), [](const auto& e) { return e.empty(); }))
     throw UsageError("bad required element '' (it occurs in every text) give at least one character");
-  if (std::isnan(penalty) || penalty < 0)
-    throw UsageError("bad penalty " + std::to_string(penalty) + " (not a number of 0 or more) give 0 or more, or inf");
+  if (std::isnan(penalty) || penalty < 0 || (penalty > largest_penalty && !std::isinf(penalty)))
+    throw UsageError("bad penalty (not a number from 0 to 1e6) give such a number, or inf to require all elements");
   return std::make_shared<RequiredElements>(std::move(elements), penalty, std::move(name));
 }
 

@@ -14,6 +14,7 @@ namespace shoal {
 namespace {
 
 constexpr int largest_max_count = 65'535;
+constexpr double largest_log_weight = 1e6;
 
 /// What a particle remembers of one pattern. Once the count is full the automaton stands still.
 struct Tally {
@@ -43,7 +44,6 @@ class WeightedPattern {
       tally->state = counter_.next[move];
       tally->count = static_cast<std::uint16_t>(std::min<int>(max_count_, tally->count + counter_.settled[move]));
     }
-    if (tally->count == max_count_) tally->state = counter_.start;
   }
 
   [[nodiscard]] double log_prefix(Tally tally) const { return log_weight_ * tally.count; }
@@ -117,8 +117,10 @@ void check(const Style& style) {
   if (style.patterns.empty()) throw UsageError("bad " + where + " (it has no patterns) give at least one pattern");
   for (const auto& [pattern, log_weight, max_count] : style.patterns) {
     const std::string which = "bad pattern " + quote(pattern) + " of " + where;
-    if (!std::isfinite(log_weight))
-      throw UsageError(which + " (log_weight is not finite) give a number; use a forbidden potential for a hard rule");
+    if (!(std::abs(log_weight) <= largest_log_weight))
+      throw UsageError(which +
+                       " (log_weight is not a number from -1e6 to 1e6) give a smaller one; for a hard rule use a " +
+                       "regex, required or forbidden potential");
     if (max_count < 1 || max_count > largest_max_count)
       throw UsageError(which + " (max_count " + std::to_string(max_count) + " is out of range) give 1 to " +
                        std::to_string(largest_max_count));

@@ -21,9 +21,9 @@ std::string read_style_file(const std::string& file) {
     throw UsageError("bad style " + quote_path(file) + " (neither a built-in style nor a file) choose one of " + names +
                      " or give a JSON file");
   std::ifstream in(file, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
   if (std::filesystem::is_directory(file, ignored) || !in)
     throw UsageError("bad style " + quote_path(file) + " (the file cannot be read) give a readable JSON file");
+  std::string text(std::istreambuf_iterator<char>(in), {});
   return text;
 }
 

@@ -41,8 +41,8 @@ void Ballot::count(const Population& population) {
 }
 
 void Ballot::agree(Transport* transport) {
-  double* const flags[] = {&failed_rank, &bad_particle, &deadline, &signal,     &steps,
-                           &minus_limit, &growing,      &forced,   &last_death, &observed};
+  double* const flags[] = {&failed_rank, &bad_particle, &deadline,   &signal,   &steps,     &minus_limit,
+                           &growing,     &forced,       &last_death, &observed, &checkpoint};
   std::vector<double> entries;
   for (const double* flag : flags) entries.push_back(*flag);
   entries.insert(entries.end(), log_weight.begin(), log_weight.end());

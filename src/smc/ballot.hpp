@@ -27,6 +27,7 @@ struct Ballot {
   double forced = 0.0;          ///< 1 if some particle was made to end
   double last_death = 0.0;      ///< code of the latest death in the population; 0 = none
   double observed = 0.0;        ///< 1 if some rank has an observer
+  double checkpoint = 0.0;      ///< 1 if some rank wants the state written; at first: if some rank can write it
 
   /// Without particles: flags only.
   Ballot() = default;

@@ -38,6 +38,11 @@ class Decoder {
   /// Takes back all but the first @p tokens of the batch. The run must end after it: contexts are not restored.
   void cut(Population* population, std::size_t tokens) const;
 
+  /// What @p particle was at the start of the batch.
+  [[nodiscard]] ParticleState at_batch_start(const Particle& particle) const {
+    return growth_.at_batch_start(particle);
+  }
+
   [[nodiscard]] std::uint64_t distinct_contexts() const { return distinct_contexts_; }  ///< of the last token
   [[nodiscard]] std::uint64_t particle_tokens() const { return particle_tokens_; }      ///< drawn so far
   [[nodiscard]] const Seconds& seconds() const { return seconds_; }                     ///< so far

@@ -82,18 +82,34 @@ void Growth::restore(Particle* particle, std::size_t tokens) const {
   particle->tokens.resize(particle->start.tokens + tokens);
   particle->values = particle->start.values;
   particle->states = particle->start.states;
-  particle->text.clear();  // a stop string may have cut into what stood at the start of the batch
-  particle->stop_state = StopStrings::start();
-  for (const TokenId token : particle->tokens) {
-    particle->text += vocabulary_.bytes(token);
-    stops_.advance(&particle->stop_state, vocabulary_.bytes(token));
-  }
+  respell(particle);  // a stop string may have cut into what stood at the start of the batch
   for (std::size_t k = 0; k < potentials_.size(); ++k) {
     if (!is_cheap(k)) continue;
     PotentialState& state = particle->states[k];
     for (const TokenId token : std::span(particle->tokens).subspan(particle->start.tokens))
       potentials_[k]->advance(state, vocabulary_.bytes(token));
     particle->values[k] = potentials_[k]->log_prefix(state);
+  }
+}
+
+ParticleState Growth::at_batch_start(const Particle& particle) const {
+  ParticleState state = particle;
+  state.status = particle.start.status;
+  state.states = particle.start.states;
+  state.values = particle.start.values;
+  if (state.status != Status::growing) return state;
+  state.death = {};
+  state.tokens.resize(particle.start.tokens);
+  respell(&state);
+  return state;
+}
+
+void Growth::respell(ParticleState* particle) const {
+  particle->text.clear();
+  particle->stop_state = StopStrings::start();
+  for (const TokenId token : particle->tokens) {
+    particle->text += vocabulary_.bytes(token);
+    stops_.advance(&particle->stop_state, vocabulary_.bytes(token));
   }
 }
 

@@ -49,9 +49,13 @@ class Growth {
   static void add_expensive(std::size_t k, Particle* particle, std::uint32_t step);
   /// Takes back all but the first @p tokens of the batch; a no-op if there were no more.
   void restore(Particle* particle, std::size_t tokens) const;
+  /// What @p particle was at the start of the batch.
+  [[nodiscard]] ParticleState at_batch_start(const Particle& particle) const;
 
  private:
   [[nodiscard]] bool is_cheap(std::size_t k) const { return potentials_[k]->cost() == Cost::cheap; }
+  /// Sets text and stop state to those of the tokens, none of which completes a stop string.
+  void respell(ParticleState* particle) const;
   [[nodiscard]] double log_complete_of(std::size_t k, std::string_view text) const;
 
   std::span<const PotentialPtr> potentials_;

@@ -8,6 +8,7 @@
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
 #include "shoal/error.hpp"
+#include "smc/context_rebuild.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -24,18 +25,6 @@ Particle first_particle(std::span<const PotentialPtr> potentials) {
   }
   particle.begin_batch();
   return particle;
-}
-
-template <class Strings>
-void put_strings(const Strings& strings, ByteWriter* out) {
-  out->put<std::uint64_t>(strings.size());
-  for (const auto& s : strings) out->put_string(s);
-}
-
-std::vector<std::string> get_strings(ByteReader* in) {
-  std::vector<std::string> strings(in->get<std::uint64_t>());
-  for (std::string& s : strings) s = in->get_string();
-  return strings;
 }
 
 }  // namespace
@@ -71,6 +60,25 @@ Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentia
   }
 }
 
+Population::Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
+                       std::span<const Rank> owners, Rank mine)
+    : tree_(tree) {
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] != mine) continue;
+    Particle& particle = particles_.emplace_back();
+    static_cast<ParticleState&>(particle) = start[i];
+    particle.id = LogicalId{static_cast<std::uint32_t>(i)};
+    particle.begin_batch();
+  }
+  std::vector<std::span<const TokenId>> sequences;
+  for (const Particle& particle : particles_)
+    if (particle.status == Status::growing) sequences.emplace_back(particle.tokens);
+  auto contexts = rebuild_contexts(tree, vocabulary_size, sequences);
+  auto next = contexts.begin();
+  for (Particle& particle : particles_)
+    if (particle.status == Status::growing) particle.context = std::move(*next++);
+}
+
 bool Population::any_growing() const {
   return std::any_of(particles_.begin(), particles_.end(),
                      [](const Particle& p) { return p.status == Status::growing; });
@@ -86,12 +94,7 @@ std::string Population::pack(LogicalId parent) const {
   const Particle* particle = find(parent);
   SHOAL_EXPECT(particle != nullptr);
   ByteWriter out;
-  out.put(particle->status);
-  out.put_span<TokenId>(particle->tokens);
-  out.put_string(particle->text);
-  out.put(particle->stop_state);
-  put_strings(particle->states, &out);
-  out.put_span<double>(particle->values);
+  put(*particle, &out);
   out.put_string(particle->context ? tree_->pack(particle->context.id()) : std::string());
   return out.take();
 }
@@ -100,12 +103,7 @@ Particle Population::unpack(const Arrival& arrival) const {
   ByteReader in(arrival.state);
   Particle particle;
   particle.id = arrival.parent;
-  particle.status = in.get<Status>();
-  particle.tokens = in.get_vector<TokenId>();
-  particle.text = in.get_string();
-  particle.stop_state = in.get<StopStrings::State>();
-  particle.states = get_strings(&in);
-  particle.values = in.get_vector<double>();
+  get(&in, &particle);
   const std::string_view context = in.get_string();
   if (particle.status == Status::growing) particle.context = ContextReference(tree_, tree_->unpack(context));
   return particle;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,7 +11,7 @@
 
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
-#include "smc/stop_strings.hpp"
+#include "smc/run_state.hpp"
 #include "smc/transport.hpp"
 
 namespace shoal::smc {
@@ -45,25 +44,6 @@ class ContextReference {
   ContextId id_;
 };
 
-enum class Status : std::uint8_t {
-  growing,
-  ended,    ///< drew the end of sequence
-  stopped,  ///< reached a stop string
-  forced,   ///< had max_tokens and was made to end
-  dead      ///< weight 0
-};
-
-inline bool is_finished(Status s) { return s == Status::ended || s == Status::stopped || s == Status::forced; }
-
-/// Which factor became zero: potential k, or the model.
-using Culprit = std::int32_t;
-inline constexpr Culprit model_culprit = -1;
-
-struct Death {
-  std::uint32_t step = 0;
-  Culprit culprit = model_culprit;
-};
-
 /// A particle at the start of the current batch; what a batch that is cut short goes back to.
 struct BatchStart {
   Status status = Status::growing;
@@ -73,20 +53,12 @@ struct BatchStart {
   std::vector<double> values;
 };
 
-struct Particle {
+struct Particle : ParticleState {
   LogicalId id;
-  Status status = Status::growing;
-  std::vector<TokenId> tokens;  ///< drawn so far, without the end of sequence
-  std::string text;             ///< their bytes, cut before a stop string
-  StopStrings::State stop_state = StopStrings::start();
-  ContextReference context;            ///< while growing
-  std::vector<PotentialState> states;  ///< by potential; an expensive one's is as of the start of the batch
-  std::vector<double> values;          ///< by potential: log_prefix, or log_complete once finished
-  double log_weight = 0.0;             ///< at the start of the batch
-  std::vector<double> increments;      ///< by token of the batch
-  double expensive_increment = 0.0;    ///< of the expensive potentials, for the whole batch
+  ContextReference context;          ///< while growing
+  std::vector<double> increments;    ///< by token of the batch
+  double expensive_increment = 0.0;  ///< of the expensive potentials, for the whole batch
   BatchStart start;
-  Death death;
 
   /// The log-weight now.
   [[nodiscard]] double updated_log_weight() const;
@@ -102,6 +74,9 @@ class Population {
   /// log_prefix of the empty text.
   /// @throws UsageError if a potential is zero there
   Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::span<const Rank> owners, Rank mine);
+  /// The particles of @p start that @p owners gives to @p mine, their contexts computed anew.
+  Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
+             std::span<const Rank> owners, Rank mine);
 
   [[nodiscard]] std::span<Particle> particles() { return particles_; }
   [[nodiscard]] std::span<const Particle> particles() const { return particles_; }

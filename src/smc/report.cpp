@@ -64,6 +64,28 @@ void gather_batch(Transport* transport, const Population& population, std::uint6
   for (const std::string& part : packed) unpack_batch(part, shape.batch_size, record);
 }
 
+std::string pack_share(const Population& population, std::uint64_t particle_tokens, const Decoder& decoder) {
+  ByteWriter out;
+  out.put(particle_tokens);
+  for (const Particle& particle : population.particles()) {
+    out.put(particle.id);
+    put(decoder.at_batch_start(particle), &out);
+  }
+  return out.take();
+}
+
+void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state) {
+  state->particles.resize(particles);
+  for (const std::string& share : shares) {
+    ByteReader in(share);
+    state->particle_tokens += in.get<std::uint64_t>();
+    while (!in.empty()) {
+      const auto id = in.get<LogicalId>().value();
+      get(&in, &state->particles[id]);
+    }
+  }
+}
+
 std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,
                                              std::span<const double> log_weights) {
   ByteWriter out;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "smc/decoder.hpp"
 #include "smc/population.hpp"
 #include "smc/run.hpp"
 #include "smc/transport.hpp"
@@ -24,6 +25,11 @@ struct BatchShape {
 /// Fills token, finished, potential and unique_contexts of @p record on rank 0 from every rank's particles.
 void gather_batch(Transport* transport, const Population& population, std::uint64_t distinct_contexts,
                   const BatchShape& shape, BatchRecord* record);
+
+/// One rank's share of a RunState.
+std::string pack_share(const Population& population, std::uint64_t particle_tokens, const Decoder& decoder);
+/// Puts the shares of all ranks together: particles, and the tokens they drew in addition to those in @p state.
+void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state);
 
 /// Every particle in logical order on rank 0, empty elsewhere. @param log_weights of all particles
 std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,

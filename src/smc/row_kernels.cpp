@@ -1,8 +1,12 @@
 #include "smc/row_kernels.hpp"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
-#include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -10,9 +14,13 @@ namespace shoal::smc {
 namespace {
 
 constexpr std::size_t lanes = 8;
-static_assert(chunk_tokens % lanes == 0);
+/// Tokens are taken in groups of one word of their sets, so that groups with all of their tokens need no masks.
+constexpr std::size_t group_tokens = 64;
+constexpr std::uint64_t whole_group = ~std::uint64_t{0};
+static_assert(chunk_tokens % group_tokens == 0);
 
 using Floats = float __attribute__((vector_size(4 * lanes)));
+using HalfDoubles = double __attribute__((vector_size(4 * lanes)));
 using Bits = std::uint32_t __attribute__((vector_size(4 * lanes)));
 
 #define SHOAL_INLINE inline __attribute__((always_inline))
@@ -29,188 +37,86 @@ constexpr LaneMasks make_lane_masks() {
 
 alignas(32) constexpr LaneMasks lane_masks = make_lane_masks();
 
-/// All ones in the lanes of block @p block whose token is in the set.
-SHOAL_INLINE void select(TokenBits set, std::size_t block, Bits* out) {
-  const std::uint64_t byte = set[block / 8] >> (block % 8 * lanes) & 0xFFU;
-  std::memcpy(out, lane_masks[byte].data(), sizeof *out);
-}
-
-/// @p x in the lanes of @p mask, @p other elsewhere.
-SHOAL_INLINE void blend(const Bits& mask, const Floats& other, Floats* x) {
+/// @p x where the token at @p begin + lane is in @p word, @p other elsewhere.
+SHOAL_INLINE void select(std::uint64_t word, std::size_t begin, const Floats& other, Floats* x) {
+  Bits mask;
+  std::memcpy(&mask, lane_masks[word >> begin & 0xFFU].data(), sizeof mask);
   *x = reinterpret_cast<Floats>((reinterpret_cast<Bits>(*x) & mask) | (reinterpret_cast<Bits>(other) & ~mask));
 }
 
-/// exp(x) for x <= 0: reduction to |r| <= ln2/2, polynomial of degree 7, scaling by 2^k.
-SHOAL_INLINE void exp_nonpositive(Floats* x) {
-  constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
-  const Floats y = *x < -87.0F ? Floats{} - 87.0F : *x;
-  const Floats shifted = y * 0x1.715476p0F + shift;
-  const Floats k = shifted - shift;
-  const Floats r = (y - k * 0x1.62e4p-1F) - k * 0x1.7f7d1cp-20F;
-  Floats p = r * (1.0F / 5040) + 1.0F / 720;
-  p = p * r + 1.0F / 120;
-  p = p * r + 1.0F / 24;
-  p = p * r + 1.0F / 6;
-  p = p * r + 0.5F;
-  p = 1.0F + (r + r * r * p);
-  const Bits scale = (reinterpret_cast<Bits>(shifted) << 23U) + (127U << 23U);
-  *x = *x < -87.0F ? Floats{} : p * reinterpret_cast<Floats>(scale);
-}
+/// One sum per lane. Two halves, because GCC 12 keeps a vector wider than a register in memory.
+struct Sums {
+  HalfDoubles low{};
+  HalfDoubles high{};
 
-/// Loads block @p block; lanes beyond the row are -inf.
-SHOAL_INLINE void load(std::span<const float> row, std::size_t block, Floats* out) {
-  const std::size_t begin = block * lanes;
-  if (begin + lanes <= row.size()) {
-    std::memcpy(out, row.data() + begin, sizeof *out);
-    return;
+  SHOAL_INLINE void add(const Floats& x) {
+    low += __builtin_convertvector(__builtin_shufflevector(x, x, 0, 1, 2, 3), HalfDoubles);
+    high += __builtin_convertvector(__builtin_shufflevector(x, x, 4, 5, 6, 7), HalfDoubles);
   }
-  std::array<float, lanes> padded;
-  padded.fill(-std::numeric_limits<float>::infinity());
-  std::copy(row.begin() + static_cast<std::ptrdiff_t>(begin), row.end(), padded.begin());
-  std::memcpy(out, padded.data(), sizeof *out);
-}
-
-SHOAL_INLINE std::size_t blocks(std::span<const float> row) { return (row.size() + lanes - 1) / lanes; }
-
-SHOAL_INLINE RowMaxima maxima(std::span<const float> logits, TokenBits real, TokenBits allowed) {
-  const Floats lowest = Floats{} - std::numeric_limits<float>::infinity();
-  Floats max_real = lowest;
-  Floats max_allowed = lowest;
-  for (std::size_t b = 0; b < blocks(logits); ++b) {
-    Floats x;
-    Bits mask;
-    load(logits, b, &x);
-    select(real, b, &mask);
-    blend(mask, lowest, &x);
-    max_real = x > max_real ? x : max_real;
-    select(allowed, b, &mask);
-    blend(mask, lowest, &x);
-    max_allowed = x > max_allowed ? x : max_allowed;
+  SHOAL_INLINE void add(const Sums& other) {
+    low += other.low;
+    high += other.high;
   }
-  RowMaxima m{max_real[0], max_allowed[0]};
-  for (std::size_t i = 1; i < lanes; ++i) m = {std::max(m.real, max_real[i]), std::max(m.allowed, max_allowed[i])};
-  return m;
-}
-
-/// Block @p b of exp((logit - reference) / T), 0 outside the real tokens.
-SHOAL_INLINE void exp_block(std::span<const float> logits, TokenBits real, std::size_t b, float reference,
-                            float inverse_temperature, Floats* out) {
-  Bits mask;
-  load(logits, b, out);
-  select(real, b, &mask);
-  *out = (*out - reference) * inverse_temperature;
-  exp_nonpositive(out);
-  blend(mask, Floats{}, out);
-}
-
-/// Blocks are added as floats within a group of this many, then as doubles: relative error below 5e-7.
-constexpr std::size_t group_blocks = 8;
-
-SHOAL_INLINE double sum(const Floats& values) {
-  double total = 0.0;
-  for (std::size_t i = 0; i < lanes; ++i) total += static_cast<double>(values[i]);
-  return total;
-}
-
-SHOAL_INLINE double exp_sum(std::span<const float> logits, TokenBits real, float reference, float inverse_temperature) {
-  double total = 0.0;
-  for (std::size_t begin = 0; begin < blocks(logits); begin += group_blocks) {
-    Floats group{};
-    for (std::size_t b = begin; b < std::min(begin + group_blocks, blocks(logits)); ++b) {
-      Floats w;
-      exp_block(logits, real, b, reference, inverse_temperature, &w);
-      group += w;
-    }
-    total += sum(group);
+  [[nodiscard]] SHOAL_INLINE double total() const {
+    double sum = 0.0;
+    for (const HalfDoubles& half : {low, high})
+      for (std::size_t i = 0; i < lanes / 2; ++i) sum += half[i];
+    return sum;
   }
-  return total;
-}
-
-struct GroupSums {
-  double real = 0.0;
-  double allowed = 0.0;
 };
 
-SHOAL_INLINE void store(const Floats& values, std::size_t block, std::span<float> row) {
-  const std::size_t begin = block * lanes;
-  if (begin + lanes <= row.size())
-    std::memcpy(row.data() + begin, &values, sizeof values);
-  else
-    std::memcpy(row.data() + begin, &values, (row.size() - begin) * sizeof(float));
-}
+SHOAL_INLINE void load(const float* from, Floats* x) { std::memcpy(x, from, sizeof *x); }
+SHOAL_INLINE void store(const Floats& x, float* to) { std::memcpy(to, &x, sizeof x); }
 
-SHOAL_INLINE GroupSums exp_store_group(std::span<float> logits, TokenBits real, TokenBits allowed, std::size_t begin,
-                                       float reference, float inverse_temperature) {
-  Floats sum_real{};
-  Floats sum_allowed{};
-  for (std::size_t b = begin; b < std::min(begin + group_blocks, blocks(logits)); ++b) {
-    Floats w;
-    Bits mask;
-    exp_block(logits, real, b, reference, inverse_temperature, &w);
-    sum_real += w;
-    select(allowed, b, &mask);
-    blend(mask, Floats{}, &w);
-    sum_allowed += w;
-    store(w, b, logits);
+/// A row in groups; the last one is padded with -inf in a place of its own.
+class Groups {
+ public:
+  explicit Groups(std::span<const float> row) : row_(row) {
+    tail_.fill(-std::numeric_limits<float>::infinity());
+    std::copy(row.end() - static_cast<std::ptrdiff_t>(row.size() % group_tokens), row.end(), tail_.begin());
   }
-  return {sum(sum_real), sum(sum_allowed)};
-}
+  [[nodiscard]] std::size_t size() const { return (row_.size() + group_tokens - 1) / group_tokens; }
+  [[nodiscard]] SHOAL_INLINE bool is_whole(std::size_t g) const { return (g + 1) * group_tokens <= row_.size(); }
+  SHOAL_INLINE const float* operator[](std::size_t g) const {
+    return is_whole(g) ? row_.data() + g * group_tokens : tail_.data();
+  }
 
-SHOAL_INLINE double exp_store(std::span<float> logits, TokenBits real, TokenBits allowed, float reference,
-                              float inverse_temperature, std::span<double> chunk_sums) {
-  constexpr std::size_t chunk_blocks = chunk_tokens / lanes;
-  static_assert(chunk_blocks % group_blocks == 0);
-  double total = 0.0;
-  for (std::size_t c = 0; c < chunk_sums.size(); ++c) {
-    GroupSums chunk;
-    for (std::size_t b = c * chunk_blocks; b < std::min((c + 1) * chunk_blocks, blocks(logits)); b += group_blocks) {
-      const GroupSums group = exp_store_group(logits, real, allowed, b, reference, inverse_temperature);
-      chunk.real += group.real;
-      chunk.allowed += group.allowed;
-    }
-    chunk_sums[c] = chunk.allowed;
-    total += chunk.real;
-  }
-  return total;
-}
+ private:
+  std::span<const float> row_;
+  std::array<float, group_tokens> tail_;
+};
+
+/// exp((logit - reference) / T).
+struct Scaling {
+  float reference;
+  float inverse_temperature;
+};
 
 struct Kernels {
   RowMaxima (*maxima)(std::span<const float>, TokenBits, TokenBits);
-  double (*exp_sum)(std::span<const float>, TokenBits, float, float);
-  double (*exp_store)(std::span<float>, TokenBits, TokenBits, float, float, std::span<double>);
+  double (*exp_sum)(std::span<const float>, TokenBits, Scaling);
+  double (*exp_store)(std::span<float>, TokenBits, TokenBits, Scaling, std::span<double>);
 };
 
-// The same source compiled for several instruction sets.
-#define SHOAL_KERNELS(NAME, TARGET)                                                                        \
-  struct NAME {                                                                                            \
-    TARGET static RowMaxima maximum(std::span<const float> x, TokenBits real, TokenBits allowed) {         \
-      return maxima(x, real, allowed);                                                                     \
-    }                                                                                                      \
-    TARGET static double add(std::span<const float> x, TokenBits real, float reference, float inverse_t) { \
-      return exp_sum(x, real, reference, inverse_t);                                                       \
-    }                                                                                                      \
-    TARGET static double store(std::span<float> x, TokenBits real, TokenBits allowed, float reference,     \
-                               float inverse_t, std::span<double> sums) {                                  \
-      return exp_store(x, real, allowed, reference, inverse_t, sums);                                      \
-    }                                                                                                      \
-    static Kernels table() { return {&maximum, &add, &store}; }                                            \
-  }
+namespace portable {
+#include "smc/row_kernels_body.hpp"
+}  // namespace portable
 
-SHOAL_KERNELS(Baseline, );
 #ifdef __x86_64__
-SHOAL_KERNELS(Avx2, __attribute__((target("avx2"))));
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace avx2 {
+#include "smc/row_kernels_body.hpp"
+}  // namespace avx2
+#pragma GCC pop_options
 #endif
-
-Kernels best_kernels() {
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2")) return Avx2::table();
-#endif
-  return Baseline::table();
-}
 
 const Kernels& kernels() {
-  static const Kernels chosen = best_kernels();
-  return chosen;
+#ifdef __x86_64__
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (has_avx2) return avx2::kernels;
+#endif
+  return portable::kernels;
 }
 
 }  // namespace
@@ -220,12 +126,12 @@ RowMaxima row_maxima(std::span<const float> logits, TokenBits real, TokenBits al
 }
 
 double sum_of_exp(std::span<const float> logits, TokenBits real, float reference, float inverse_temperature) {
-  return kernels().exp_sum(logits, real, reference, inverse_temperature);
+  return kernels().exp_sum(logits, real, {reference, inverse_temperature});
 }
 
 double exp_in_place(std::span<float> logits, TokenBits real, TokenBits allowed, float reference,
                     float inverse_temperature, std::span<double> chunk_sums) {
-  return kernels().exp_store(logits, real, allowed, reference, inverse_temperature, chunk_sums);
+  return kernels().exp_store(logits, real, allowed, {reference, inverse_temperature}, chunk_sums);
 }
 
 }  // namespace shoal::smc

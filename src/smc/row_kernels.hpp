@@ -1,5 +1,6 @@
 // The passes over one row of logits that cost time at V = 150,000: maximum, and exp with sums.
-// Eight fixed lanes and no contraction: the bits do not depend on the instruction set, which is chosen at run time.
+// Eight fixed lanes, and fused multiply-adds only where written: the bits do not depend on the instruction set, which
+// is chosen at run time.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ struct RowMaxima {
 RowMaxima row_maxima(std::span<const float> logits, TokenBits real, TokenBits allowed);
 
 /// Sum over the real tokens of exp((logit - reference) * inverse_temperature).
-/// exp has a relative error below 3e-7 and is 0 below e^-87; NaN gives NaN.
+/// exp has a relative error below 3e-7 and is 0 below e^-87; NaN gives NaN. Sums are taken in double precision.
 double sum_of_exp(std::span<const float> logits, TokenBits real, float reference, float inverse_temperature);
 
 /// The same, and replaces each logit by its weight: the exp if allowed, 0 if not.

@@ -19,9 +19,10 @@ namespace shoal::smc {
 namespace {
 
 PhaseTimes operator-(const PhaseTimes& a, const PhaseTimes& b) {
-  return {a.decode_s - b.decode_s, a.potential_s - b.potential_s, a.reduce_s - b.reduce_s, a.migrate_s - b.migrate_s,
-          a.trace_s - b.trace_s};
+  return {a.decode_s - b.decode_s,   a.potential_s - b.potential_s, a.reduce_s - b.reduce_s,
+          a.migrate_s - b.migrate_s, a.trace_s - b.trace_s,         a.checkpoint_s - b.checkpoint_s};
 }
+PhaseTimes operator+(const PhaseTimes& a, const PhaseTimes& b) { return a - (PhaseTimes{} - b); }
 
 void add(const MigrationStats& stats, MigrationStats* total) {
   total->moved += stats.moved;
@@ -34,12 +35,15 @@ void add(const MigrationStats& stats, MigrationStats* total) {
 class Run {
  public:
   Run(const LanguageModel& model, std::span<const PotentialPtr> potentials, const Options& options,
-      Transport* transport, Observer* observer)
+      Transport* transport, const Attachments& attachments)
       : model_(model),
         potentials_(potentials),
         options_(options),
         transport_(transport),
-        observer_(transport->rank() == Rank{0} ? observer : nullptr),
+        is_root_(transport->rank() == Rank{0}),
+        observer_(is_root_ ? attachments.observer : nullptr),
+        checkpointer_(is_root_ ? attachments.checkpointer : nullptr),
+        start_(attachments.start),
         owners_(initial_owners(static_cast<std::size_t>(options.particles), transport->size())) {}
 
   RunResult execute(std::span<const TokenId> prompt);
@@ -54,6 +58,8 @@ class Run {
   };
 
   void open(std::span<const TokenId> prompt);
+  void start_particles();
+  void go_on_from(const RunState& state);
   Ballot decode_batch();
   void decode_tokens(Ballot* ballot);
   Ballot cut_batch(const Ballot& first);
@@ -67,6 +73,7 @@ class Run {
   [[nodiscard]] BatchRecord start_record(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] std::vector<LogicalId> ancestors_after(const IntegerWeights& weights) const;
   MigrationStats resample(std::span<const LogicalId> ancestors, double log_weight);
+  void save();
   void publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record);
   RunResult finish(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] std::uint64_t sum_over_ranks(std::uint64_t mine);
@@ -77,19 +84,27 @@ class Run {
   std::span<const PotentialPtr> potentials_;
   const Options& options_;
   Transport* transport_;
+  bool is_root_;
   Observer* observer_;
+  Checkpointer* checkpointer_;
+  const RunState* start_;  ///< or null
   std::vector<Rank> owners_;
   bool observed_ = false;       ///< some rank has an observer
+  bool checkpointed_ = false;   ///< some rank has a checkpointer
   std::exception_ptr failure_;  ///< of this rank, since the ranks last agreed
 
   std::unique_ptr<ContextTree> tree_;
   std::optional<Population> population_;
   std::optional<Decoder> decoder_;
   std::uint32_t batches_ = 0;
-  std::uint32_t steps_ = 0;  ///< tokens, on all ranks
+  std::uint32_t steps_ = 0;             ///< tokens, on all ranks
+  std::optional<std::uint32_t> saved_;  ///< batches_ when the state was last written
+  std::uint64_t tokens_before_ = 0;     ///< drawn before the state that the run went on from; rank 0
+  std::uint64_t tokens_at_start_ = 0;   ///< drawn by this rank up to the start of the batch
   MigrationStats migration_;
   Stopwatch clock_;
-  PhaseTimes times_;  ///< without those that the decoder keeps
+  double seconds_before_ = 0.0;  ///< as tokens_before_
+  PhaseTimes times_;             ///< without those that the decoder keeps
   PhaseTimes reported_;
 };
 
@@ -98,8 +113,11 @@ RunResult Run::execute(std::span<const TokenId> prompt) {
   for (;;) {
     const Ballot ballot = decode_batch();
     const Decision decision = decide(ballot);
+    const bool cut = decision.reason == FinishReason::signal || decision.reason == FinishReason::timeout;
+    if (cut) save();  // the start of the batch: where an uninterrupted run reweights and resamples
     if (decision.tokens > 0) end_batch(ballot, decision);
     if (decision.reason) return finish(ballot, decision);
+    if (ballot.checkpoint > 0.0) save();
   }
 }
 
@@ -108,14 +126,39 @@ void Run::open(std::span<const TokenId> prompt) {
   const ContextLimits limits{.contexts = static_cast<int>((owners_.size() + ranks - 1) / ranks) + 1,
                              .new_tokens = options_.max_tokens};
   attempt([&] {
+    if (start_ != nullptr) check_fit(*start_, options_, potentials_, model_.vocabulary().size());
     tree_ = model_.open(prompt, limits);
-    population_.emplace(tree_.get(), potentials_, owners_, transport_->rank());
     decoder_.emplace(model_, tree_.get(), potentials_, options_);
+    start_particles();
   });
   Ballot ballot;
   ballot.observed = observer_ != nullptr ? 1.0 : 0.0;
+  ballot.checkpoint = checkpointer_ != nullptr ? 1.0 : 0.0;
   agree(&ballot);
   observed_ = ballot.observed > 0.0;
+  checkpointed_ = ballot.checkpoint > 0.0;
+}
+
+void Run::start_particles() {
+  if (start_ == nullptr) {
+    population_.emplace(tree_.get(), potentials_, owners_, transport_->rank());
+    return;
+  }
+  const ScopedTimer timer(&times_.decode_s);
+  population_.emplace(tree_.get(), static_cast<std::size_t>(model_.vocabulary().size()), start_->particles, owners_,
+                      transport_->rank());
+  go_on_from(*start_);
+}
+
+void Run::go_on_from(const RunState& state) {
+  batches_ = state.batches;
+  steps_ = state.steps;
+  migration_ = state.migration;
+  seconds_before_ = state.elapsed_s;
+  if (!is_root_) return;
+  tokens_before_ = state.particle_tokens;
+  times_ = times_ + state.times;
+  reported_ = state.times;
 }
 
 /// Does what only this rank does. If it throws, all ranks will when they next agree; until then nothing more is done.
@@ -163,6 +206,8 @@ void Run::decode_tokens(Ballot* ballot) {
     decoder_->advance(&*population_, steps_ + done);
     if (observer_ != nullptr) observer_->on_token(static_cast<int>(steps_ + done + 1));
   }
+  if (checkpointed_)
+    ballot->checkpoint = take_checkpoint_request() || (checkpointer_ && checkpointer_->due()) ? 1.0 : 0.0;
   ballot->steps = done;
   ballot->minus_limit = -static_cast<double>(population_->any_growing() ? done : batch_size);
   decoder_->evaluate_expensive(&*population_, steps_ + done);
@@ -179,6 +224,7 @@ Ballot Run::cut_batch(const Ballot& first) {
   });
   ballot.deadline = first.deadline;
   ballot.signal = first.signal;
+  ballot.checkpoint = first.checkpoint;
   ballot.steps = static_cast<double>(tokens);
   ballot.minus_limit = -ballot.steps;
   agree(&ballot);
@@ -218,6 +264,7 @@ void Run::end_batch(const Ballot& ballot, const Decision& decision) {
   if (observed_) record = start_record(ballot, decision);
   for (Particle& particle : population_->particles()) particle.begin_batch();
   steps_ += static_cast<std::uint32_t>(decision.tokens);
+  tokens_at_start_ = decoder_->particle_tokens();
 
   const bool enough = decision.ess >= options_.ess_threshold * static_cast<double>(owners_.size());
   std::vector<LogicalId> ancestors;
@@ -264,13 +311,36 @@ MigrationStats Run::resample(std::span<const LogicalId> ancestors, double log_we
   return exchange.stats;
 }
 
+/// Writes the state at the start of the current batch, unless that has been done.
+void Run::save() {
+  if (!checkpointed_ || saved_ == batches_) return;
+  saved_ = batches_;
+  const ScopedTimer timer(&times_.checkpoint_s);
+  std::string share;
+  attempt([&] { share = pack_share(*population_, tokens_at_start_, *decoder_); });
+  const std::vector<std::string> shares = transport_->gather(share);
+  const bool complete = std::none_of(shares.begin(), shares.end(), [](const std::string& s) { return s.empty(); });
+  if (checkpointer_ == nullptr || !complete) return;  // a rank that has failed will say so
+  attempt([&] {
+    RunState state{.batches = batches_,
+                   .steps = steps_,
+                   .particle_tokens = tokens_before_,
+                   .migration = migration_,
+                   .elapsed_s = seconds_before_ + clock_.seconds(),
+                   .times = times(),
+                   .particles = {}};
+    unpack_shares(shares, owners_.size(), &state);
+    checkpointer_->write(state);
+  });
+}
+
 /// @param ancestors empty if the batch ended without resampling
 void Run::publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record) {
   record->resampled = !ancestors.empty();
   record->migration = moved;
   for (std::uint32_t i = 0; i < owners_.size(); ++i)
     record->ancestor.push_back(ancestors.empty() ? i : ancestors[i].value());
-  record->time_s = clock_.seconds();
+  record->time_s = seconds_before_ + clock_.seconds();
   const PhaseTimes now = times();
   record->times = now - reported_;
   reported_ = now;
@@ -289,15 +359,15 @@ RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
   result.ess = decision.ess;
   result.batches = batches_;
   result.token_steps = static_cast<int>(steps_);
-  result.particle_tokens = sum_over_ranks(decoder_->particle_tokens());
+  result.particle_tokens = sum_over_ranks(tokens_before_ + decoder_->particle_tokens());
   result.migration = migration_;
   result.particles = gather_particles(transport_, *population_, ballot.log_weight);
-  if (transport_->rank() == Rank{0}) {
+  if (is_root_) {
     result.posterior = posterior_of(result.particles, decision.weights);
     result.response = best_text(result.particles, decision.weights);
   }
   result.times = times();
-  result.wall_s = clock_.seconds();
+  result.wall_s = seconds_before_ + clock_.seconds();
   return result;
 }
 
@@ -310,8 +380,8 @@ std::uint64_t Run::sum_over_ranks(std::uint64_t mine) {
 
 PhaseTimes Run::times() const {
   PhaseTimes all = times_;
-  all.decode_s = decoder_->seconds().forward;
-  all.potential_s = decoder_->seconds().potentials;
+  all.decode_s += decoder_->seconds().forward;
+  all.potential_s += decoder_->seconds().potentials;
   return all;
 }
 
@@ -340,8 +410,13 @@ std::string_view to_string(FinishReason reason) {
 }
 
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
+              const Options& options, Transport& transport, const Attachments& attachments) {
+  return Run(model, potentials, options, &transport, attachments).execute(prompt);
+}
+
+RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
               const Options& options, Transport& transport, Observer* observer) {
-  return Run(model, potentials, options, &transport, observer).execute(prompt);
+  return run(model, prompt, potentials, options, transport, Attachments{.observer = observer});
 }
 
 }  // namespace shoal::smc

@@ -10,21 +10,14 @@
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
 #include "smc/options.hpp"
+#include "smc/phase_times.hpp"
+#include "smc/run_state.hpp"
 #include "smc/transport.hpp"
 
 namespace shoal::smc {
 
 enum class FinishReason { completed, max_tokens, early_stop, timeout, signal, extinct };
 std::string_view to_string(FinishReason reason);
-
-/// Seconds of this rank (rank 0 in records) spent since the previous record.
-struct PhaseTimes {
-  double decode_s = 0.0;     ///< forward passes
-  double potential_s = 0.0;  ///< masks, draws, potentials
-  double reduce_s = 0.0;     ///< allreduce, weights, plan
-  double migrate_s = 0.0;    ///< exposed migration
-  double trace_s = 0.0;      ///< observer of the previous batch
-};
 
 /// One row per batch, complete on rank 0, in logical order. Vectors of the particle kind have N entries.
 struct BatchRecord {
@@ -77,15 +70,26 @@ struct RunResult {
   std::uint64_t particle_tokens = 0;  ///< tokens drawn, over all ranks
   MigrationStats migration;           ///< totals
   PhaseTimes times;                   ///< totals of this rank
-  double wall_s = 0.0;
+  double wall_s = 0.0;                ///< with the time before a restart, as the other totals of rank 0
   // Rank 0 only:
   std::vector<ParticleResult> particles;  ///< logical order
   std::vector<PosteriorEntry> posterior;  ///< distinct texts by falling probability, ties by text
   std::string response;                   ///< most probable text; finished ones first
 };
 
-/// Runs on every rank of @p transport with equal arguments.
-/// @throws UsageError if a potential is zero on the empty text; Error on NaN weights (with the particle's id)
+/// What a run may have beside its arguments.
+struct Attachments {
+  Observer* observer = nullptr;          ///< of rank 0
+  Checkpointer* checkpointer = nullptr;  ///< of rank 0
+  const RunState* start = nullptr;       ///< where to go on; equal on all ranks
+};
+
+/// Runs on every rank of @p transport with equal arguments. A run that goes on from a state ends in the same bits as
+/// the one that the state was taken from, on any number of ranks.
+/// @throws UsageError if a potential is zero on the empty text, or the state is not one of this run; Error on NaN
+///         weights (with the particle's id)
+RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
+              const Options& options, Transport& transport, const Attachments& attachments);
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
               const Options& options, Transport& transport, Observer* observer = nullptr);
 

@@ -98,10 +98,8 @@ void keep_nucleus(double mass, std::vector<Candidate>* found) {
   found->resize(n);
 }
 
-/// Index of the entry in which the cumulative sum passes @p share of the whole. The sum is taken anew, in double
-/// precision, so that also the last of many small entries keeps its share.
-std::size_t entry_at(double share, std::span<const float> weights) {
-  const double target = share * std::accumulate(weights.begin(), weights.end(), 0.0);
+/// Index of the entry in which the cumulative sum passes @p target; the last positive one if rounding hides it.
+std::size_t entry_at(double target, std::span<const float> weights) {
   double sum = 0.0;
   std::size_t last = 0;
   for (std::size_t v = 0; v < weights.size(); ++v) {
@@ -157,7 +155,7 @@ double TokenDistribution::sum_of_weights() const {
 void TokenDistribution::truncate(Truncation truncation) {
   if ((truncation.top_k == 0 && truncation.top_p >= 1.0) || !(kept_ > 0.0)) return;
   std::vector<Candidate> found;
-  for (double threshold = kept_ / 256;; threshold = threshold > kept_ * 1e-12 ? threshold / 256 : 0.0) {
+  for (double threshold = kept_ / 64;; threshold = threshold > kept_ * 1e-12 ? threshold / 8 : 0.0) {
     found = tokens_above(weights_, chunk_sums_, threshold);
     if (end_weight_ > 0.0 && end_weight_ >= threshold) found.push_back({end_weight_, weights_.size()});
     if (threshold == 0.0 || contain_the_kept(found, truncation, kept_)) break;
@@ -193,7 +191,7 @@ std::optional<TokenId> TokenDistribution::draw(double uniform) const {
   }
   const std::size_t begin = chunk * chunk_tokens;
   const auto weights = weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
-  return TokenId{static_cast<std::int32_t>(begin + entry_at(target / chunk_sums_[chunk], weights))};
+  return TokenId{static_cast<std::int32_t>(begin + entry_at(target, weights))};
 }
 
 double TokenDistribution::probability(std::optional<TokenId> outcome) const {

@@ -7,27 +7,36 @@
 namespace shoal::text {
 namespace {
 
+std::size_t first_byte(const AddedToken& token) { return static_cast<unsigned char>(token.content[0]); }
+
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
   return !ends_with_word(text.substr(0, begin)) && !begins_with_word(text.substr(end));
+}
+
+Segment part_of(const Segment& whole, std::size_t begin, std::size_t end) {
+  return {std::nullopt, whole.text.substr(begin, end - begin), whole.at_start && begin == 0};
 }
 
 }  // namespace
 
 AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
-  std::stable_sort(tokens_.begin(), tokens_.end(),
-                   [](const AddedToken& a, const AddedToken& b) { return a.content.size() > b.content.size(); });
-  for (const AddedToken& token : tokens_) first_bytes_ += token.content[0];
+  std::stable_sort(tokens_.begin(), tokens_.end(), [](const AddedToken& a, const AddedToken& b) {
+    return first_byte(a) != first_byte(b) ? first_byte(a) < first_byte(b) : a.content.size() > b.content.size();
+  });
+  for (const AddedToken& token : tokens_) ++begin_[first_byte(token) + 1];
+  for (std::size_t byte = 0; byte < 256; ++byte) begin_[byte + 1] += begin_[byte];
 }
 
 const AddedToken* AddedTokenFinder::longest_at(std::string_view text) const {
-  if (first_bytes_.find(text[0]) == std::string::npos) return nullptr;
-  const auto found = std::find_if(tokens_.begin(), tokens_.end(),
-                                  [&](const AddedToken& token) { return text.starts_with(token.content); });
-  return found == tokens_.end() ? nullptr : &*found;
+  const std::size_t byte = static_cast<unsigned char>(text[0]);
+  for (std::size_t i = begin_[byte]; i < begin_[byte + 1]; ++i)
+    if (text.starts_with(tokens_[i].content)) return &tokens_[i];
+  return nullptr;
 }
 
-std::vector<Segment> AddedTokenFinder::split(std::string_view text) const {
+std::vector<Segment> AddedTokenFinder::split(const Segment& whole) const {
+  const std::string_view text = whole.text;
   std::vector<Segment> segments;
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size();) {
@@ -42,12 +51,11 @@ std::vector<Segment> AddedTokenFinder::split(std::string_view text) const {
     if (token->single_word && !stands_alone(text, begin, end)) continue;
     if (token->lstrip) begin = std::max(done, begin - space_at_end(text.substr(0, begin)));
     if (token->rstrip) end += space_at_begin(text.substr(end));
-    begin = std::max(begin, done);
-    if (begin > done) segments.push_back({std::nullopt, std::string(text.substr(done, begin - done))});
-    segments.push_back({token->id, {}});
+    if (begin > done) segments.push_back(part_of(whole, done, begin));
+    segments.push_back({token->id, {}, false});
     done = end;
   }
-  if (done < text.size()) segments.push_back({std::nullopt, std::string(text.substr(done))});
+  if (done < text.size()) segments.push_back(part_of(whole, done, text.size()));
   return segments;
 }
 

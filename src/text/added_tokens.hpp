@@ -2,12 +2,13 @@
 // The rules (single word, stripping, longest first) are those of Hugging Face tokenizers' AddedVocabulary.
 #pragma once
 
-#include <optional>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "shoal/ids.hpp"
+#include "text/segment.hpp"
 
 namespace shoal::text {
 
@@ -21,22 +22,18 @@ struct AddedToken {
   bool special = false;
 };
 
-/// A part of a text: an added token, or text still to be encoded.
-struct Segment {
-  std::optional<TokenId> token;
-  std::string text;
-};
-
 class AddedTokenFinder {
  public:
+  /// Of equal contents the first counts; empty ones never do.
   explicit AddedTokenFinder(std::vector<AddedToken> tokens);
-  [[nodiscard]] std::vector<Segment> split(std::string_view text) const;
+  /// Cuts @p text at the tokens' occurrences, the leftmost and then the longest first.
+  [[nodiscard]] std::vector<Segment> split(const Segment& text) const;
 
  private:
   [[nodiscard]] const AddedToken* longest_at(std::string_view text) const;
 
-  std::vector<AddedToken> tokens_;  ///< longest first
-  std::string first_bytes_;
+  std::vector<AddedToken> tokens_;        ///< by first byte, then longest first
+  std::array<std::size_t, 257> begin_{};  ///< tokens that begin with byte b: [begin_[b], begin_[b + 1])
 };
 
 }  // namespace shoal::text

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,33 +13,48 @@
 
 namespace shoal::text {
 
+/// Looks strings up without copying them.
+struct StringHash : std::hash<std::string_view> {
+  using is_transparent = void;
+};
+using PieceIds = std::unordered_map<std::string, TokenId, StringHash, std::equal_to<>>;
+
+struct BpeParts {
+  PieceIds vocabulary;
+  std::vector<std::pair<std::string, std::string>> merges;  ///< by falling priority
+  bool ignore_merges = false;                               ///< a word that is a token as a whole stays one
+  bool byte_fallback = false;          ///< a character without a token becomes the tokens <0x00> .. <0xFF> of its bytes
+  bool fuse_unknown = false;           ///< neighbouring unknown characters become one unknown token
+  std::optional<std::string> unknown;  ///< stands for a character without a token; none = it is dropped
+};
+
 class Bpe {
  public:
-  using Merges = std::vector<std::pair<std::string, std::string>>;
-  /// A word that is a token as a whole may skip the merges.
-  enum class WholeWords { merge, look_up };
+  /// @throws ModelError if a merge or the unknown token names a piece that the vocabulary lacks
+  explicit Bpe(BpeParts parts);
 
-  /// @param vocabulary id of each piece  @param merges by falling priority
-  /// @throws ModelError if a merge names a piece that the vocabulary lacks
-  Bpe(std::unordered_map<std::string, TokenId> vocabulary, const Merges& merges, WholeWords whole_words);
-
-  /// Characters without a token are dropped.
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view word) const;
+  /// Appends the tokens of @p word. Takes O(n log n): SentencePiece-style models give whole texts as one word.
+  void encode(std::string_view word, std::vector<TokenId>* ids) const;
+  [[nodiscard]] const PieceIds& vocabulary() const { return vocabulary_; }
 
  private:
   struct Merge {
     std::uint32_t rank;
     TokenId result;
   };
-  static std::uint64_t pair_key(TokenId left, TokenId right) {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left.value())) << 32U |
-           static_cast<std::uint32_t>(right.value());
-  }
-  [[nodiscard]] TokenId id_of_part(const std::string& part) const;
+  class Merger;
 
-  std::unordered_map<std::string, TokenId> vocabulary_;
+  [[nodiscard]] TokenId id_of_part(const std::string& part) const;
+  [[nodiscard]] const Merge* merge_of(TokenId left, TokenId right) const;
+  [[nodiscard]] std::vector<TokenId> initial_tokens(std::string_view word) const;
+  bool append_bytes(std::string_view character, std::vector<TokenId>* ids) const;
+
+  PieceIds vocabulary_;
   std::unordered_map<std::uint64_t, Merge> merges_;  ///< by pair_key
-  WholeWords whole_words_;
+  std::vector<TokenId> byte_tokens_;                 ///< by byte, -1 where there is none; empty without byte fallback
+  std::optional<TokenId> unknown_;
+  bool fuse_unknown_;
+  bool ignore_merges_;
 };
 
 }  // namespace shoal::text

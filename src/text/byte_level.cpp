@@ -1,7 +1,6 @@
 #include "text/byte_level.hpp"
 
 #include <array>
-#include <unordered_map>
 
 #include "text/unicode.hpp"
 
@@ -25,11 +24,14 @@ const std::array<std::string, 256>& character_of_byte() {
   return table;
 }
 
-const std::unordered_map<std::string, char>& byte_of_character() {
+/// The byte that each stand-in stands for; -1 for other code points.
+const std::array<int, 324>& byte_of_character() {
   static const auto table = [] {
-    std::unordered_map<std::string, char> map;
-    for (std::size_t byte = 0; byte < 256; ++byte) map[character_of_byte()[byte]] = static_cast<char>(byte);
-    return map;
+    std::array<int, 324> bytes;
+    bytes.fill(-1);
+    for (std::size_t byte = 0; byte < 256; ++byte)
+      bytes[code_point_of(character_of_byte()[byte])] = static_cast<int>(byte);
+    return bytes;
   }();
   return table;
 }
@@ -38,16 +40,19 @@ const std::unordered_map<std::string, char>& byte_of_character() {
 
 std::string to_byte_level(std::string_view bytes) {
   std::string out;
+  out.reserve(bytes.size());
   for (const char byte : bytes) out += character_of_byte()[static_cast<unsigned char>(byte)];
   return out;
 }
 
 std::string from_byte_level(std::string_view piece) {
   std::string bytes;
-  for (const std::string& character : characters(piece)) {
-    const auto found = byte_of_character().find(character);
-    if (found == byte_of_character().end()) return std::string(piece);
-    bytes += found->second;
+  for (std::string_view rest = piece; !rest.empty();) {
+    const std::string_view character = first_character(rest);
+    const char32_t code_point = code_point_of(character);
+    if (code_point >= byte_of_character().size() || byte_of_character()[code_point] < 0) return std::string(piece);
+    bytes += static_cast<char>(byte_of_character()[code_point]);
+    rest.remove_prefix(character.size());
   }
   return bytes;
 }

@@ -1,74 +1,60 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/splitter.hpp"
 
-#include <pcre2.h>
-
-#include "shoal/error.hpp"
+#include <algorithm>
 
 namespace shoal::text {
 namespace {
 
-struct Free {
-  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
-  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+struct Part {
+  Span span;
+  bool delimiter;
 };
 
-PCRE2_SPTR bytes_of(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+/// Matches and gaps that together cover the text.
+std::vector<Part> parts_of(std::string_view text, const Pattern& pattern, SplitAt at) {
+  const bool match_delimits = at == SplitAt::matches;
+  std::vector<Part> parts;
+  std::size_t done = 0;
+  for (const Span& match : pattern.matches(text)) {
+    if (done < match.begin) parts.push_back({{done, match.begin}, !match_delimits});
+    parts.push_back({match, match_delimits});
+    done = match.end;
+  }
+  if (done < text.size()) parts.push_back({{done, text.size()}, !match_delimits});
+  return parts;
+}
 
-std::string message_of(int error) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(error, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
+/// Whether a part is joined to the one before it in reading order.
+bool joins(SplitRule rule, bool delimiter, bool previous_is_delimiter) {
+  if (rule == SplitRule::contiguous) return delimiter == previous_is_delimiter;
+  const bool merges = rule == SplitRule::merged_with_previous || rule == SplitRule::merged_with_next;
+  return merges && delimiter && !previous_is_delimiter;
+}
+
+std::vector<Span> joined(const std::vector<Part>& parts, SplitRule rule) {
+  std::vector<Span> spans;
+  bool previous = false;
+  for (const Part& part : parts) {
+    if (!spans.empty() && joins(rule, part.delimiter, previous))
+      spans.back() = {std::min(spans.back().begin, part.span.begin), std::max(spans.back().end, part.span.end)};
+    else
+      spans.push_back(part.span);
+    previous = part.delimiter;
+  }
+  return spans;
 }
 
 }  // namespace
 
-struct PatternSplitter::Code {
-  std::unique_ptr<pcre2_code, Free> compiled;
-};
-
-PatternSplitter::PatternSplitter(const std::string& pattern, MatchRule rule) : rule_(rule) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(bytes_of(pattern), pattern.size(), PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
-  if (code == nullptr)
-    throw ModelError("cannot load the tokenizer (split pattern: " + message_of(error) + " at position " +
-                     std::to_string(offset + 1) + ") check tokenizer.json");
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  auto owner = std::make_shared<Code>();
-  owner->compiled.reset(code);
-  code_ = std::move(owner);
-}
-
-std::vector<std::string> PatternSplitter::split(std::string_view text) const {
-  const std::unique_ptr<pcre2_match_data, Free> match(pcre2_match_data_create(1, nullptr));
-  std::vector<std::string> pieces;
-  const auto add = [&](std::size_t begin, std::size_t end) {
-    if (begin < end) pieces.emplace_back(text.substr(begin, end - begin));
-  };
-  std::size_t done = 0;
-  for (std::size_t from = 0; from < text.size();) {
-    const int rc =
-        pcre2_match(code_->compiled.get(), bytes_of(text), text.size(), from, PCRE2_NOTEMPTY, match.get(), nullptr);
-    if (rc == PCRE2_ERROR_NOMATCH) break;
-    if (rc < 0) throw UsageError("cannot tokenize the text (" + message_of(rc) + ") shorten or split it");
-    const PCRE2_SIZE* span = pcre2_get_ovector_pointer(match.get());
-    add(done, span[0]);
-    if (rule_ == MatchRule::isolated) add(span[0], span[1]);
-    done = from = span[1];
-  }
-  add(done, text.size());
-  return pieces;
-}
-
-std::string quoted_pattern(std::string_view literal) {
-  std::string pattern;
-  for (const char c : literal) {
-    const bool plain = (c & 0x80) != 0 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!plain) pattern += '\\';
-    pattern += c;
-  }
-  return pattern;
+std::vector<Span> split(std::string_view text, const Pattern& pattern, SplitRule rule, SplitAt at) {
+  std::vector<Part> parts = parts_of(text, pattern, at);
+  if (rule == SplitRule::removed) std::erase_if(parts, [](const Part& part) { return part.delimiter; });
+  const bool backwards = rule == SplitRule::merged_with_next;
+  if (backwards) std::reverse(parts.begin(), parts.end());
+  std::vector<Span> spans = joined(parts, rule);
+  if (backwards) std::reverse(spans.begin(), spans.end());
+  std::erase_if(spans, [](const Span& span) { return span.empty(); });
+  return spans;
 }
 
 }  // namespace shoal::text

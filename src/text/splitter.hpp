@@ -1,33 +1,25 @@
-// Pre-tokenization: cuts text into the pieces that BPE never merges across.
+// Cuts text into pieces around the matches of a pattern, by the rules of Hugging Face's SplitDelimiterBehavior.
 #pragma once
 
-#include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "text/pattern.hpp"
+
 namespace shoal::text {
 
-/// What becomes of a match of the pattern: a piece of its own, or nothing.
-enum class MatchRule { isolated, removed };
-
-class PatternSplitter {
- public:
-  /// @param pattern PCRE2 syntax with Unicode properties, as Hugging Face's files have it
-  /// @throws ModelError if the pattern does not compile
-  PatternSplitter(const std::string& pattern, MatchRule rule);
-
-  /// The matches (unless removed) and what lies between them, in order; no piece is empty.
-  /// @throws UsageError if matching exceeds PCRE2's limits
-  [[nodiscard]] std::vector<std::string> split(std::string_view text) const;
-
- private:
-  struct Code;
-  std::shared_ptr<const Code> code_;
-  MatchRule rule_;
+/// What becomes of a match.
+enum class SplitRule {
+  isolated,              ///< a piece of its own
+  removed,               ///< nothing
+  merged_with_previous,  ///< the end of the piece before it
+  merged_with_next,      ///< the beginning of the piece behind it
+  contiguous             ///< one piece together with the matches that touch it
 };
+/// Whether the rule applies to the matches or to what lies between them.
+enum class SplitAt { matches, gaps };
 
-/// Escapes a literal string for PatternSplitter.
-std::string quoted_pattern(std::string_view literal);
+/// The pieces in order; none is empty.
+std::vector<Span> split(std::string_view text, const Pattern& pattern, SplitRule rule, SplitAt at);
 
 }  // namespace shoal::text

@@ -1,5 +1,8 @@
-// Reads tokenizer.json, refusing by name what it does not know.
+// Reads tokenizer.json, refusing by name what it does not know. Problems are thrown as bare ModelErrors here;
+// Tokenizer::parse adds the file's name.
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "shoal/error.hpp"
@@ -12,162 +15,248 @@ using nlohmann::json;
 
 /// Splits words the way GPT-2 does (ByteLevel with use_regex).
 const char* const gpt2_pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::int64_t max_token_id = (1 << 20) - 1;
+constexpr int max_nesting = 32;
 
-/// Thrown inside the reader; the caller adds the file's name.
-struct Problem {
-  std::string text;
-};
+ModelError unsupported(const std::string& component, const std::string& type) {
+  return ModelError(component + " '" + type + "' is not supported");
+}
 
-Problem unsupported(const std::string& component, const std::string& type) {
-  return {component + " '" + type + "' is not supported"};
+/// A member of @p object; null if there is none.
+const json& member(const json& object, const char* name) {
+  static const json none;
+  const auto found = object.find(name);
+  return found == object.end() ? none : *found;
 }
 
 std::string type_of(const json& part) { return part.value("type", std::string("null")); }
 
-/// A list of parts: a Sequence's members, the part itself, or nothing.
-std::vector<json> flattened(const json& part, const char* members) {
-  if (part.is_null()) return {};
-  if (type_of(part) != "Sequence") return {part};
-  std::vector<json> all;
-  for (const json& member : part.at(members)) {
-    const auto inner = flattened(member, members);
-    all.insert(all.end(), inner.begin(), inner.end());
-  }
-  return all;
+/// Calls @p read with each step of a part: a Sequence's members, the part itself, or nothing.
+template <class Read>
+void for_each_step(const json& part, const char* members, const Read& read) {
+  if (part.is_null()) return;
+  if (type_of(part) != "Sequence") return read(part);
+  for (const json& inner : part.at(members)) for_each_step(inner, members, read);
 }
 
-NormalForm normalizer_of(const json& part) {
+TokenId token_id_of(const json& id, const std::string& piece) {
+  if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > max_token_id)
+    throw ModelError("the id of '" + piece + "' is not a token id");
+  return TokenId{id.get<std::int32_t>()};
+}
+
+Pattern pattern_of(const json& pattern) {
+  if (pattern.contains("Regex")) return Pattern::regex(pattern.at("Regex").get<std::string>());
+  return Pattern::literal(pattern.at("String").get<std::string>());
+}
+
+Replace replace_of(const json& part) { return {pattern_of(part.at("pattern")), part.at("content")}; }
+
+/// A part's only character.
+std::string character_of(const json& part, const char* name) {
+  const std::string text = part.at(name);
+  if (text.empty() || first_character(text).size() != text.size())
+    throw ModelError(type_of(part) + ": '" + name + "' is not one character");
+  return text;
+}
+
+Normalizer normalizer_of(const json& part) {
   const std::string type = type_of(part);
   if (type == "NFC") return NormalForm::nfc;
   if (type == "NFD") return NormalForm::nfd;
   if (type == "NFKC") return NormalForm::nfkc;
   if (type == "NFKD") return NormalForm::nfkd;
+  if (type == "Lowercase") return Lowercase{};
+  if (type == "Strip") return StripSpace{part.at("strip_left"), part.at("strip_right")};
+  if (type == "Prepend") return Prepend{part.at("prepend")};
+  if (type == "Replace") return replace_of(part);
   throw unsupported("normalizer", type);
 }
 
-MatchRule match_rule_of(const json& part) {
-  const std::string behavior = part.at("behavior");
-  if (part.value("invert", false)) throw unsupported("inverted split with behavior", behavior);
-  if (behavior == "Isolated") return MatchRule::isolated;
-  if (behavior == "Removed") return MatchRule::removed;
+SplitRule split_rule_of(const std::string& behavior) {
+  if (behavior == "Isolated") return SplitRule::isolated;
+  if (behavior == "Removed") return SplitRule::removed;
+  if (behavior == "MergedWithPrevious") return SplitRule::merged_with_previous;
+  if (behavior == "MergedWithNext") return SplitRule::merged_with_next;
+  if (behavior == "Contiguous") return SplitRule::contiguous;
   throw unsupported("split behavior", behavior);
 }
 
-std::string pattern_of(const json& pattern) {
-  if (pattern.contains("Regex")) return pattern.at("Regex");
-  return quoted_pattern(pattern.at("String").get<std::string>());
+Metaspace::Prepend prepend_of(const json& part) {
+  // Files from before prepend_scheme say add_prefix_space.
+  const std::string scheme = part.value("prepend_scheme", part.value("add_prefix_space", true) ? "always" : "never");
+  if (scheme == "always") return Metaspace::Prepend::always;
+  if (scheme == "first") return Metaspace::Prepend::first;
+  if (scheme == "never") return Metaspace::Prepend::never;
+  throw unsupported("prepend_scheme", scheme);
 }
 
-PreTokenizerStep pre_tokenizer_of(const json& part) {
-  const std::string type = type_of(part);
-  PreTokenizerStep step;
-  if (type == "ByteLevel") {
-    if (part.value("add_prefix_space", true)) step.prefix_space = PrefixSpace::add;
-    if (part.value("use_regex", true)) step.splitter.emplace(gpt2_pattern, MatchRule::isolated);
-    step.byte_level = true;
-  } else if (type == "Split") {
-    step.splitter.emplace(pattern_of(part.at("pattern")), match_rule_of(part));
-  } else if (type == "Digits") {
-    step.splitter.emplace(part.value("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)", MatchRule::isolated);
-  } else {
-    throw unsupported("pre-tokenizer", type);
-  }
+Metaspace metaspace_of(const json& part) {
+  const std::string replacement = character_of(part, "replacement");
+  Metaspace step{replacement, prepend_of(part), std::nullopt};
+  if (part.value("split", true)) step.word_beginnings = Pattern::literal(replacement);
   return step;
 }
 
+ByteLevel byte_level_of(const json& part) {
+  ByteLevel step;
+  step.add_prefix_space = part.value("add_prefix_space", true);
+  if (part.value("use_regex", true)) step.words = Pattern::regex(gpt2_pattern);
+  return step;
+}
+
+PreTokenizer pre_tokenizer_of(const json& part) {
+  const std::string type = type_of(part);
+  if (type == "ByteLevel") return byte_level_of(part);
+  if (type == "Metaspace") return metaspace_of(part);
+  if (type == "Split")
+    return Split{pattern_of(part.at("pattern")), split_rule_of(part.at("behavior")),
+                 part.value("invert", false) ? SplitAt::gaps : SplitAt::matches};
+  if (type == "Digits")
+    return Split{Pattern::regex(R"(\p{N})"),
+                 part.value("individual_digits", false) ? SplitRule::isolated : SplitRule::contiguous,
+                 SplitAt::matches};
+  throw unsupported("pre-tokenizer", type);
+}
+
+DecoderStep decoder_step_of(const json& part) {
+  const std::string type = type_of(part);
+  if (type == "ByteLevel") return FromByteLevel{};
+  if (type == "ByteFallback") return FromByteTokens{};
+  if (type == "Fuse") return Fuse{};
+  if (type == "Replace") return replace_of(part);
+  if (type == "Strip")
+    return StripCharacter{character_of(part, "content"), part.at("start").get<std::size_t>(),
+                          part.at("stop").get<std::size_t>()};
+  if (type == "Metaspace")
+    return FromMetaspace{character_of(part, "replacement"), prepend_of(part) != Metaspace::Prepend::never};
+  throw unsupported("decoder", type);
+}
+
+std::vector<DecoderStep> decoder_of(const json& part) {
+  if (part.is_null()) throw unsupported("decoder", "null");
+  std::vector<DecoderStep> steps;
+  for_each_step(part, "decoders", [&](const json& step) { steps.push_back(decoder_step_of(step)); });
+  return steps;
+}
+
 std::pair<std::string, std::string> merge_of(const json& merge) {
-  if (merge.is_array()) return {merge.at(0), merge.at(1)};
+  if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
   const std::string text = merge;
   const auto space = text.find(' ');
-  if (space == std::string::npos) throw Problem{"merge '" + text + "' is not a pair"};
+  if (space == std::string::npos) throw ModelError("merge '" + text + "' is not a pair");
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-void read_model(const json& model, TokenizerParts* parts) {
+BpeParts bpe_of(const json& model) {
   if (const std::string type = model.value("type", std::string("BPE")); type != "BPE") throw unsupported("model", type);
-  for (const char* key : {"unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"}) {
-    if (model.contains(key) && !model.at(key).is_null() && model.at(key) != "") throw unsupported("BPE option", key);
-  }
-  if (model.value("byte_fallback", false)) throw unsupported("BPE option", "byte_fallback");
-  for (const auto& [piece, id] : model.at("vocab").items()) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > 10'000'000)
-      throw Problem{"the id of piece '" + piece + "' is not a token id"};
-    parts->vocabulary.emplace(piece, TokenId{id.get<std::int32_t>()});
-  }
-  for (const json& merge : model.at("merges")) parts->merges.push_back(merge_of(merge));
-  if (model.value("ignore_merges", false)) parts->whole_words = Bpe::WholeWords::look_up;
+  for (const char* option : {"continuing_subword_prefix", "end_of_word_suffix", "dropout"})
+    if (const json& value = member(model, option); !value.is_null() && value != "" && value != 0.0)
+      throw unsupported("BPE option", option);
+  BpeParts parts;
+  for (const auto& [piece, id] : model.at("vocab").items()) parts.vocabulary.emplace(piece, token_id_of(id, piece));
+  for (const json& merge : model.at("merges")) parts.merges.push_back(merge_of(merge));
+  parts.ignore_merges = model.value("ignore_merges", false);
+  parts.byte_fallback = model.value("byte_fallback", false);
+  parts.fuse_unknown = model.value("fuse_unk", false);
+  if (const json& unknown = member(model, "unk_token"); !unknown.is_null() && unknown != "")
+    parts.unknown = unknown.get<std::string>();
+  return parts;
 }
 
 AddedToken added_token_of(const json& token) {
-  const auto id = token.at("id").get<std::int32_t>();
-  if (id < 0 || id > 10'000'000) throw Problem{"an added token has the id " + std::to_string(id)};
-  return {TokenId{id},
-          token.at("content"),
-          token.value("single_word", false),
-          token.value("lstrip", false),
-          token.value("rstrip", false),
-          token.value("normalized", false),
+  const std::string content = token.at("content");
+  return {token_id_of(token.at("id"), content), content,
+          token.value("single_word", false),    token.value("lstrip", false),
+          token.value("rstrip", false),         token.value("normalized", false),
           token.value("special", false)};
 }
 
 /// TemplateProcessing's "single" template: special tokens before and after the text.
 void read_template(const json& part, TokenizerParts* parts) {
-  std::vector<TokenId>* side = &parts->before;
+  int texts = 0;
   for (const json& item : part.at("single")) {
     if (item.contains("Sequence")) {
-      side = &parts->after;
+      ++texts;
       continue;
     }
     const std::string name = item.at("SpecialToken").at("id");
     for (const json& id : part.at("special_tokens").at(name).at("ids"))
-      side->push_back(TokenId{id.get<std::int32_t>()});
+      (texts == 0 ? parts->before : parts->after).push_back(token_id_of(id, name));
   }
+  if (texts != 1) throw ModelError("TemplateProcessing does not hold the text once");
+}
+
+/// RobertaProcessing and BertProcessing: "cls" before and "sep" after the text, each [piece, id].
+void read_ends(const json& part, TokenizerParts* parts) {
+  parts->before.push_back(token_id_of(part.at("cls").at(1), "cls"));
+  parts->after.push_back(token_id_of(part.at("sep").at(1), "sep"));
 }
 
 void read_post_processor(const json& part, TokenizerParts* parts) {
-  for (const json& step : flattened(part, "processors")) {
+  int with_tokens = 0;
+  for_each_step(part, "processors", [&](const json& step) {
     const std::string type = type_of(step);
-    if (type == "TemplateProcessing")
-      read_template(step, parts);
-    else if (type != "ByteLevel")
-      throw unsupported("post-processor", type);
-  }
+    if (type == "ByteLevel") return;  // concerns offsets only
+    if (++with_tokens > 1) throw unsupported("second post-processor", type);
+    if (type == "TemplateProcessing") return read_template(step, parts);
+    if (type == "RobertaProcessing" || type == "BertProcessing") return read_ends(step, parts);
+    throw unsupported("post-processor", type);
+  });
 }
 
-TokenizerParts read_parts(const json& file) {
+TokenizerParts parts_of(const json& file) {
   TokenizerParts parts;
-  for (const json& part : flattened(file.value("normalizer", json()), "normalizers"))
-    parts.normalizers.push_back(normalizer_of(part));
-  for (const json& part : flattened(file.value("pre_tokenizer", json()), "pretokenizers"))
-    parts.pre_tokenizers.push_back(pre_tokenizer_of(part));
-  for (const json& part : flattened(file.value("decoder", json()), "decoders")) {
-    if (type_of(part) != "ByteLevel") throw unsupported("decoder", type_of(part));
-  }
-  read_model(file.at("model"), &parts);
-  const bool byte_level = std::any_of(parts.pre_tokenizers.begin(), parts.pre_tokenizers.end(),
-                                      [](const PreTokenizerStep& step) { return step.byte_level; });
-  if (!byte_level) throw Problem{"only byte-level BPE is supported"};
-  for (const json& token : file.value("added_tokens", json::array())) parts.added.push_back(added_token_of(token));
-  read_post_processor(file.value("post_processor", json()), &parts);
+  for_each_step(member(file, "normalizer"), "normalizers",
+                [&](const json& step) { parts.normalizers.push_back(normalizer_of(step)); });
+  for_each_step(member(file, "pre_tokenizer"), "pretokenizers",
+                [&](const json& step) { parts.pre_tokenizers.push_back(pre_tokenizer_of(step)); });
+  parts.decoder = decoder_of(member(file, "decoder"));
+  parts.bpe = bpe_of(file.at("model"));
+  if (const json& added = member(file, "added_tokens"); !added.is_null())
+    for (const json& token : added) parts.added.push_back(added_token_of(token));
+  read_post_processor(member(file, "post_processor"), &parts);
   return parts;
+}
+
+/// How deep the brackets outside strings nest.
+int nesting(std::string_view json_text) {
+  int depth = 0;
+  int deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json_text.size(); ++i) {
+    const char c = json_text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string && c == '\\') ++i;
+    if (in_string) continue;
+    if (c == '{' || c == '[') deepest = std::max(deepest, ++depth);
+    if (c == '}' || c == ']') --depth;
+  }
+  return deepest;
+}
+
+ModelError refusal(const std::string& name, const std::string& why) {
+  return ModelError("cannot load tokenizer " + name + " (" + why +
+                    ") use a checkpoint with a BPE tokenizer.json, as GPT-2, Llama, Mistral, Phi and Qwen have");
 }
 
 }  // namespace
 
-Tokenizer Tokenizer::load(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  const auto refuse = [&](const std::string& why) {
-    return ModelError("cannot load tokenizer " + path.string() + " (" + why +
-                      ") use a checkpoint with a byte-level BPE tokenizer.json");
-  };
-  if (!in) throw refuse("the file is missing or cannot be read");
+Tokenizer Tokenizer::parse(std::string_view json_text, const std::string& name) {
   try {
-    return Tokenizer(read_parts(json::parse(in)));
+    if (nesting(json_text) > max_nesting) throw ModelError("it is nested too deeply");
+    return Tokenizer(parts_of(json::parse(json_text)));
   } catch (const json::exception& error) {
-    throw refuse(error.what());
-  } catch (const Problem& problem) {
-    throw refuse(problem.text);
+    throw refusal(name, error.what());
+  } catch (const ModelError& error) {
+    throw refusal(name, error.what());
   }
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw refusal(file.string(), "the file is missing or cannot be read");
+  return parse(std::string(std::istreambuf_iterator<char>(in), {}), file.string());
 }
 
 }  // namespace shoal::text

@@ -70,6 +70,12 @@ bool is_space(utf8proc_int32_t c) {
          category == UTF8PROC_CATEGORY_ZP;
 }
 
+/// Symbols that Unicode counts as alphabetic: letters in circles and squares.
+bool is_enclosed_letter(utf8proc_int32_t c) {
+  return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
+         (c >= 0x1F170 && c <= 0x1F189);
+}
+
 bool is_word(utf8proc_int32_t c) {
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
@@ -85,7 +91,7 @@ bool is_word(utf8proc_int32_t c) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return c == 0x200C || c == 0x200D;
+      return c == 0x200C || c == 0x200D || is_enclosed_letter(c);
   }
 }
 
@@ -113,13 +119,17 @@ std::string replace_invalid_utf8(std::string_view bytes) {
   return out;
 }
 
+std::string_view first_character(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0x80) return text.substr(0, 1);
+  return text.substr(0, first_part(text).length);
+}
+
+char32_t code_point_of(std::string_view character) { return static_cast<char32_t>(decode(character).first); }
+
 std::vector<std::string> characters(std::string_view text) {
   std::vector<std::string> all;
-  while (!text.empty()) {
-    const Part part = first_part(text);
-    all.emplace_back(text.substr(0, part.length));
-    text.remove_prefix(part.length);
-  }
+  for (; !text.empty(); text.remove_prefix(all.back().size())) all.emplace_back(first_character(text));
   return all;
 }
 
@@ -139,6 +149,32 @@ std::string normalize(std::string_view text, NormalForm form) {
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, &std::free);
   if (length < 0) throw std::invalid_argument(utf8proc_errmsg(length));
   return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(length)};
+}
+
+std::string lower_case(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view character = first_character(text);
+    const auto c = decode(character).first;
+    append_utf8(static_cast<char32_t>(utf8proc_tolower(c)), &out);
+    if (c == 0x130) append_utf8(0x307, &out);  // the dot of a capital I with dot
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
+
+std::string upper_case(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view character = first_character(text);
+    const auto c = decode(character).first;
+    if (c == 0xDF)
+      out += "SS";
+    else
+      append_utf8(static_cast<char32_t>(utf8proc_toupper(c)), &out);
+    text.remove_prefix(character.size());
+  }
+  return out;
 }
 
 bool ends_with_word(std::string_view text) { return !text.empty() && is_word(decode(last_character(text)).first); }

@@ -7,8 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "trace/trace_layout.hpp"
-
 namespace shoal::trace {
 namespace {
 
@@ -56,11 +54,11 @@ std::string read_text_attribute(hid_t object, const char* name) {
   return text;
 }
 
-bool is_trace(const std::string& path) {
+bool has_format(const std::string& path, std::string_view format) {
   hdf5::Quiet quiet;
   try {
     const hdf5::File file = open_for_reading(path);
-    return read_text_attribute(file.get(), "format") == format_name;
+    return read_text_attribute(file.get(), "format") == format;
   } catch (const hdf5::Failure&) {
     quiet.stay();
     return false;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <string_view>
 
 #include "trace/hdf5_handle.hpp"
 
@@ -37,7 +38,7 @@ hdf5::File open_for_reading(const std::string& path);
 /// The scalar string of fixed length in attribute @p name of @p object. @throws hdf5::Failure
 std::string read_text_attribute(hid_t object, const char* name);
 
-/// Whether @p path opens as an HDF5 file that says it is a Shoal trace, of any version.
-bool is_trace(const std::string& path);
+/// Whether @p path opens as an HDF5 file that says it is of @p format, of any version.
+bool has_format(const std::string& path, std::string_view format);
 
 }  // namespace shoal::trace

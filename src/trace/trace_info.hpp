@@ -18,6 +18,7 @@ struct TraceInfo {
   std::string device;
   std::string start_time;  ///< ISO 8601, UTC
   std::string prompt;
+  std::string fingerprint;  ///< of all that the result depends on; empty if not recorded
   std::uint64_t seed = 0;
   int ranks = 1;
   int particles = 0;

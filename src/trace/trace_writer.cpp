@@ -20,9 +20,12 @@
 #include "base/assert.hpp"
 #include "base/exact_math.hpp"
 #include "shoal/error.hpp"
-#include "trace/hdf5_handle.hpp"
+#include "trace/content_hash.hpp"
+#include "trace/hdf5_objects.hpp"
+#include "trace/partial_file.hpp"
 #include "trace/trace_file.hpp"
 #include "trace/trace_layout.hpp"
+#include "trace/trace_reader.hpp"
 #include "trace/writable_file.hpp"
 
 namespace shoal::trace {
@@ -37,95 +40,48 @@ constexpr hsize_t max_chunk_bytes = hsize_t{1} << 20;
 constexpr unsigned deflate_level = 1;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& what_to_do) {
-  throw IoError("cannot write the trace " + path + " (" + why + ") " + what_to_do);
+  throw IoError("cannot write the trace " + (path.empty() ? "''" : path) + " (" + why + ") " + what_to_do);
 }
 
-// ---------------------------------------------------------------------------------------------- files and locks
-
-void check_folder(const std::string& path) {
-  const fs::path parent = fs::path(path).parent_path();
-  const fs::path folder = parent.empty() ? fs::path(".") : parent;
-  std::error_code ignored;
-  if (!fs::exists(folder, ignored)) refuse(path, "no such folder", "create " + folder.string() + " first");
-  if (!fs::is_directory(folder, ignored)) refuse(path, folder.string() + " is no folder", "choose another name");
-  if (access(folder.c_str(), W_OK | X_OK) != 0)
-    refuse(path, folder.string() + ": " + std::strerror(errno), "choose a folder that you may write to");
+[[noreturn]] void refuse_to_continue(const std::string& path, const std::string& why) {
+  throw IoError("cannot continue the trace " + path + " (" + why + ") give another --trace");
 }
 
-void check_existing(const std::string& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) return;
-  if (fs::is_directory(status)) refuse(path, "it is a folder", "give the name of a file");
-  if (error) refuse(path, error.message(), "choose another name");
-  if (!fs::is_regular_file(status)) refuse(path, "it is no regular file", "choose another name");
-  if (access(path.c_str(), W_OK) != 0) refuse(path, std::strerror(errno), "choose another name");
-  if (fs::file_size(path, error) == 0) return;
-  if (is_in_use(path)) refuse(path, "another program is using it", "close that or choose another name");
-  if (!is_trace(path)) refuse(path, "it exists and is no Shoal trace", "remove it or choose another name");
+void check_trace_target(const std::string& path) {
+  check_target(
+      path, "Shoal trace", [](const std::string& file) { return has_format(file, format_name); },
+      [&](const std::string& why, const std::string& what_to_do) { refuse(path, why, what_to_do); });
 }
 
-void check_target(const std::string& path) {
-  if (path.empty()) refuse("''", "the name is empty", "give the name of a file");
-  check_folder(path);
-  check_existing(path);
+/// What a batch says about the run; where and how fast it was computed is left out.
+void add_batch(const smc::BatchRecord& record, ContentHash* hash) {
+  hash->add(std::uint64_t{record.batch});
+  hash->add(static_cast<std::uint64_t>(record.tokens));
+  hash->add(record.ess);
+  hash->add(record.log_z);
+  hash->add(std::uint64_t{record.resampled ? 1U : 0U});
+  hash->add_all(std::span(record.log_weight));
+  hash->add_all(std::span(record.ancestor));
+  hash->add_all(std::span(record.token));
+  hash->add_all(std::span(record.finished));
+  hash->add_all(std::span(record.potential));
 }
 
-/// The file itself, if @p path is a link to it: renaming must not replace the link.
-std::string link_target(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_symlink(path, error)) return path;
-  const fs::path target = fs::canonical(path, error);
-  return error ? path : target.string();
+/// The batches that a checkpoint counts on. @throws IoError if @p trace is not the one of its run
+std::vector<smc::BatchRecord> marked_batches(const std::string& path, Trace* trace, const TraceInfo& info,
+                                             const TraceMark& mark) {
+  if (trace->info.fingerprint != info.fingerprint) refuse_to_continue(path, "it is of another run");
+  if (trace->batches.size() < mark.batches)
+    refuse_to_continue(path, "it ends after " + std::to_string(trace->batches.size()) +
+                                 " batches, the checkpoint was written after " + std::to_string(mark.batches));
+  trace->batches.resize(mark.batches);
+  ContentHash hash;
+  for (const smc::BatchRecord& record : trace->batches) add_batch(record, &hash);
+  if (hash.value() != mark.hash) refuse_to_continue(path, "its batches are not those of the run that was interrupted");
+  return std::move(trace->batches);
 }
-
-void check_system(bool worked) {
-  if (!worked) throw hdf5::Failure(std::strerror(errno));
-}
-
-void sync_to_disk(const std::string& path) {
-  const FileDescriptor file(path);
-  check_system(file.get() >= 0 && fsync(file.get()) == 0);
-}
-
-void rename_file(const std::string& from, const std::string& to) {
-  check_system(std::rename(from.c_str(), to.c_str()) == 0);
-}
-
-/// A file under construction; removed unless it was put in place.
-class PartialFile {
- public:
-  explicit PartialFile(const std::string& final_path) : path_(final_path + ".partial"), final_path_(final_path) {}
-  ~PartialFile() {
-    if (!placed_) unlink(path_.c_str());
-  }
-  PartialFile(const PartialFile&) = delete;
-  PartialFile& operator=(const PartialFile&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-  void place() {
-    rename_file(path_, final_path_);
-    placed_ = true;
-  }
-
- private:
-  std::string path_;
-  std::string final_path_;
-  bool placed_ = false;
-};
 
 // ---------------------------------------------------------------------------------------------- HDF5 objects
-
-hdf5::Dataspace simple_space(const Shape& shape) {
-  return hdf5::Dataspace(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr));
-}
-
-template <class T>
-void write_attribute(hid_t object, const char* name, T value) {
-  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
-  const hdf5::Attribute attribute(
-      H5Acreate2(object, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
-  hdf5::check(H5Awrite(attribute.get(), hdf5::memory_type<T>(), &value));
-}
 
 /// A text of variable length, which h5py gives back as str.
 void write_text_attribute(hid_t object, const char* name, const std::string& text) {
@@ -134,15 +90,6 @@ void write_text_attribute(hid_t object, const char* name, const std::string& tex
   const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
   const char* data = text.c_str();
   hdf5::check(H5Awrite(attribute.get(), type.get(), &data));
-}
-
-/// A text of fixed length, which HDF5 keeps under its checksums.
-void write_fixed_text_attribute(hid_t object, const char* name, std::string_view text) {
-  const std::string data(text.empty() ? std::string(1, '\0') : std::string(text));
-  const hdf5::Datatype type = hdf5::string_type(data.size());
-  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
-  const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
-  hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
 }
 
 void write_texts_attribute(hid_t object, const char* name, const std::vector<std::string>& texts) {
@@ -218,16 +165,6 @@ hdf5::Dataset create_growing(hid_t where, const char* name, const Shape& row) {
 }
 
 template <class T>
-hdf5::Dataset create_fixed(hid_t where, const char* name, const std::vector<T>& values) {
-  const hdf5::Dataspace space = simple_space({values.size()});
-  hdf5::Dataset dataset(
-      H5Dcreate2(where, name, hdf5::file_type<T>(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-  if (!values.empty())
-    hdf5::check(H5Dwrite(dataset.get(), hdf5::memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()));
-  return dataset;
-}
-
-template <class T>
 hdf5::Dataset create_scalar(hid_t where, const char* name, T value) {
   const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
   hdf5::Dataset dataset(
@@ -271,10 +208,6 @@ hdf5::Dataset create_scale(hid_t where, const char* name, T count, const char* m
   return scale;
 }
 
-hdf5::Group create_group(hid_t where, const char* name) {
-  return hdf5::Group(H5Gcreate2(where, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-}
-
 // ---------------------------------------------------------------------------------------------- the batch part
 
 Shape row_shape(const TraceInfo& info, RowShape shape) {
@@ -296,6 +229,7 @@ void write_info(hid_t root, const TraceInfo& info) {
   write_text_attribute(root, "device", info.device);
   write_text_attribute(root, "start_time", info.start_time);
   write_text_attribute(root, "prompt", info.prompt);
+  write_text_attribute(root, "fingerprint", info.fingerprint);
   write_attribute(root, "seed", info.seed);
   write_attribute(root, "ranks", info.ranks);
   write_attribute(root, "particles", info.particles);
@@ -533,16 +467,34 @@ class TraceWriter::Impl {
  public:
   Impl(const std::string& path, TraceInfo info, const Vocabulary* vocabulary)
       : path_(link_target(path)), info_(std::move(info)), vocabulary_(vocabulary) {
-    check_target(path_);
+    check_trace_target(path_);
     PartialFile partial(path_);
     create_batch_part(partial.path(), info_);
     partial.place();
     try {
-      open_for_appending();
+      open_for_appending(path_);
     } catch (...) {
       unlink(path_.c_str());
       throw;
     }
+    if (locking_wanted()) mark_in_use();
+  }
+
+  /// The batches are written anew, beside the old file, which so stays as it is until the new one is whole.
+  Impl(const std::string& path, TraceInfo info, const Vocabulary* vocabulary, const TraceMark& mark)
+      : path_(link_target(path)), info_(std::move(info)), vocabulary_(vocabulary) {
+    check_trace_target(path_);
+    Trace old = read_trace(path_);
+    const auto batches = marked_batches(path_, &old, info_, mark);
+    old.info.ranks = std::max(old.info.ranks, info_.ranks);
+    info_ = std::move(old.info);
+    PartialFile partial(path_);
+    create_batch_part(partial.path(), info_);
+    open_for_appending(partial.path());
+    for (const smc::BatchRecord& record : batches) append(record);
+    partial.sync_to_disk();
+    partial.place();
+    if (locking_wanted()) mark_in_use();
   }
 
   void append(const smc::BatchRecord& record) {
@@ -561,6 +513,13 @@ class TraceWriter::Impl {
     for (GrowingDataset& column : columns_) column.flush();
     file_.check_writes();
     commit(record.batch);
+    add_batch(record, &hash_);
+  }
+
+  TraceMark sync() {
+    if (const FileDescriptor file(path_); file.get() < 0 || fsync(file.get()) != 0)
+      throw hdf5::Failure(std::strerror(errno));
+    return {rows_, hash_.value()};
   }
 
   void finish(const smc::RunResult& result) {
@@ -570,7 +529,7 @@ class TraceWriter::Impl {
     auto file = hdf5::WritableFile::open(partial.path(), H5F_ACC_RDWR);
     write_result(file.get(), result);
     file.close();
-    sync_to_disk(partial.path());
+    partial.sync_to_disk();
     partial.place();
     in_use_.reset();
   }
@@ -578,8 +537,8 @@ class TraceWriter::Impl {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  void open_for_appending() {
-    file_ = hdf5::WritableFile::open(path_, H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE);
+  void open_for_appending(const std::string& path) {
+    file_ = hdf5::WritableFile::open(path, H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE);
     const smc::BatchRecord sample;
     for_each_scalar(sample, [&]<class T>(const Column& column, const T&) {
       columns_.emplace_back(file_.get(), std::string("batch/") + column.name, hdf5::memory_type<T>(), Shape{});
@@ -593,7 +552,6 @@ class TraceWriter::Impl {
                             row_shape(info_, RowShape::per_particle));
     if (vocabulary_ != nullptr) token_list_.emplace(file_.get(), *vocabulary_);
     committed_.emplace(file_.get(), batch_scale, hdf5::memory_type<std::int64_t>(), Shape{});
-    if (locking_wanted()) mark_in_use();
   }
 
   /// HDF5 lets go of its lock once a SWMR writer has opened the file; ours tells a second run that this one lives.
@@ -626,6 +584,7 @@ class TraceWriter::Impl {
   std::optional<GrowingDataset> committed_;  ///< batch_scale
   std::unique_ptr<FileDescriptor> in_use_;
   hsize_t rows_ = 0;
+  ContentHash hash_;  ///< of the rows
 };
 
 TraceWriter::TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary) {
@@ -633,6 +592,17 @@ TraceWriter::TraceWriter(const std::string& path, TraceInfo info, const Vocabula
   const hdf5::Quiet quiet;
   try {
     impl_ = std::make_unique<Impl>(path, std::move(info), vocabulary);
+  } catch (const hdf5::Failure& failure) {
+    refuse(path, failure.what(), "free some space or choose another name");
+  }
+}
+
+TraceWriter::TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary,
+                         const std::optional<TraceMark>& mark) {
+  const hdf5::Quiet quiet;
+  if (!mark) refuse_to_continue(path, "it exists, and the run that wrote the checkpoint wrote no trace");
+  try {
+    impl_ = std::make_unique<Impl>(path, std::move(info), vocabulary, *mark);
   } catch (const hdf5::Failure& failure) {
     refuse(path, failure.what(), "free some space or choose another name");
   }
@@ -650,6 +620,15 @@ void TraceWriter::on_batch(const smc::BatchRecord& record) {
   } catch (const hdf5::Failure& failure) {
     throw IoError("cannot write batch " + std::to_string(record.batch) + " to the trace " + impl_->path() + " (" +
                   failure.what() + ") the batches before it can be read; free some space or choose another folder");
+  }
+}
+
+TraceMark TraceWriter::sync() {
+  const hdf5::Quiet quiet;
+  try {
+    return impl_->sync();
+  } catch (const hdf5::Failure& failure) {
+    refuse(impl_->path(), failure.what(), "its batches can be read; free some space or choose another folder");
   }
 }
 

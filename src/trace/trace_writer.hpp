@@ -5,10 +5,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "shoal/vocabulary.hpp"
 #include "smc/run.hpp"
+#include "trace/checkpoint.hpp"
 #include "trace/trace_info.hpp"
 
 namespace shoal::trace {
@@ -20,6 +22,11 @@ class TraceWriter final : public smc::Observer {
   ///                   must live as long as the writer
   /// @throws IoError, leaving what was there untouched
   TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary = nullptr);
+  /// Continues the trace at @p path of a run that goes on from a checkpoint: keeps what is before its mark.
+  /// @param mark of the checkpoint
+  /// @throws IoError, leaving what was there untouched, if it is not the trace that the mark was made in
+  TraceWriter(const std::string& path, TraceInfo info, const Vocabulary* vocabulary,
+              const std::optional<TraceMark>& mark);
   ~TraceWriter() override;
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
@@ -27,6 +34,9 @@ class TraceWriter final : public smc::Observer {
   /// Appends one row; sizes as in BatchRecord, for TraceInfo's particles, batch size and potentials.
   /// @throws IoError, for example on a full disk; the batches written before can still be read, no more may be added
   void on_batch(const smc::BatchRecord& record) override;
+
+  /// Makes the batches outlast a power failure. @return how far the trace has come
+  TraceMark sync();
 
   /// Adds /result and closes the file. Nothing may be written afterwards.
   /// @throws IoError; the batches are kept

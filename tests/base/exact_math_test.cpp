@@ -24,6 +24,13 @@ TEST(ExactExp, StaysBelowTwoUlps) {
   }
 }
 
+TEST(ExactExp, IsRightBelowTheNormalRange) {
+  for (double x = -745.0; x < -708.0; x += 0.137) {
+    const double expected = static_cast<double>(std::exp(static_cast<long double>(x)));
+    EXPECT_NEAR(exact_exp(x), expected, 2e-16 * expected + std::numeric_limits<double>::denorm_min()) << x;
+  }
+}
+
 TEST(ExactExp, TreatsTheEnds) {
   EXPECT_EQ(exact_exp(0.0), 1.0);
   EXPECT_EQ(exact_exp(-std::numeric_limits<double>::infinity()), 0.0);
@@ -58,6 +65,8 @@ TEST(ExactLogSumExp, HandlesExtremes) {
   constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
   EXPECT_EQ(exact_log_sum_exp({}), minus_infinity);
   EXPECT_EQ(exact_log_sum_exp(std::vector<double>{minus_infinity, minus_infinity}), minus_infinity);
+  EXPECT_TRUE(std::isnan(exact_log_sum_exp(std::vector<double>{minus_infinity, std::nan("")})));
+  EXPECT_TRUE(std::isnan(exact_log_sum_exp(std::vector<double>{std::nan(""), 1.0})));
   EXPECT_DOUBLE_EQ(exact_log_sum_exp(std::vector<double>{1000.0, 1000.0}), 1000.0 + std::log(2.0));
 }
 

@@ -10,13 +10,22 @@ namespace {
 
 // Known-answer vectors of Random123 1.09 (tests/kat_vectors): philox4x32, 10 rounds.
 TEST(Philox, MatchesTheKnownAnswers) {
-  const auto philox = [](r123::Philox4x32::ctr_type c, r123::Philox4x32::key_type k) { return r123::Philox4x32{}(c, k); };
+  const auto philox = [](r123::Philox4x32::ctr_type c, r123::Philox4x32::key_type k) {
+    return r123::Philox4x32{}(c, k);
+  };
   EXPECT_EQ(philox({{0, 0, 0, 0}}, {{0, 0}}),
             (r123::Philox4x32::ctr_type{{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}));
   EXPECT_EQ(philox({{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}}, {{0xffffffff, 0xffffffff}}),
             (r123::Philox4x32::ctr_type{{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}));
   EXPECT_EQ(philox({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}}),
             (r123::Philox4x32::ctr_type{{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}));
+}
+
+/// The address of the third vector, so that the order of counter and key words is fixed too.
+TEST(RandomBits, IsPhiloxOfIdStepPurposeAndDraw) {
+  const std::uint64_t bits = random_bits({0x299f31d0a4093822}, 0x85a308d3, LogicalId{0x243f6a88},
+                                         static_cast<Purpose>(0x13198a2e), 0x03707344);
+  EXPECT_EQ(bits, 0x94fdccebd16cfe09);
 }
 
 TEST(RandomBits, DiffersInEveryPartOfTheAddress) {

@@ -91,6 +91,37 @@ TEST(TimedRun, StopsWithinABatchAlthoughRankZeroWaitsAtItsEnd) {
   expect_agreed(transport, result.token_steps);
 }
 
+/// Counts the token steps that this rank begins once @p deadline has passed.
+test::ToyModel watched_model(milliseconds delay, std::chrono::steady_clock::time_point deadline, int* late_steps) {
+  return {{"a", "b", ""}, {test::token(2)}, [=](std::span<const TokenId>) -> std::vector<double> {
+            if (std::chrono::steady_clock::now() > deadline) ++*late_steps;
+            std::this_thread::sleep_for(delay);
+            return {.5, .5, 0};
+          }};
+}
+
+TEST(TimedRun, OvershootsByTheTokenThatTheSlowestRankHasBegun) {
+  const milliseconds step(100);
+  const milliseconds grace(50);  // for the message to arrive on a machine with more ranks than cores
+  for (int slow = 0; slow < world().size(); ++slow) {
+    int late_steps = 0;
+    const auto deadline = std::chrono::steady_clock::now() + milliseconds(250) + grace;
+    const test::ToyModel model =
+        watched_model(world().rank().value() == slow ? step : milliseconds(0), deadline, &late_steps);
+    smc::Options one_each = options;  // so that a step is one call
+    one_each.particles = world().size();
+    one_each.batch_size = 20;
+    MpiTransport transport(world(), 0.25);
+    const smc::RunResult result = smc::run(model, {}, potentials, one_each, transport);
+    EXPECT_EQ(result.reason, smc::FinishReason::timeout);
+    expect_agreed(transport, result.token_steps);
+    if (world().rank().value() == slow) {
+      EXPECT_EQ(late_steps, 0) << "a token was begun after the deadline";
+    }
+    EXPECT_LE(result.token_steps, 3);
+  }
+}
+
 TEST(TimedRun, OfZeroSecondsReturnsTheEmptyTexts) {
   MpiTransport transport(world(), 0.0);
   const smc::RunResult result = smc::run(endless_model(milliseconds(0)), {}, potentials, options, transport);

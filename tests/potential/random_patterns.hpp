@@ -22,12 +22,17 @@ class RandomPatterns {
 
   std::string make(int depth) {
     switch (depth <= 0 ? 0 : generator_() % 6) {
-      case 1: return make(depth - 1) + "|" + make(depth - 1);
+      case 1:
+        return make(depth - 1) + "|" + make(depth - 1);
       case 2:
-      case 3: return make(depth - 1) + make(depth - 1);
-      case 4: return "(?:" + make(depth - 1) + ")" + pick(repeats_, generator_);
-      case 5: return "(" + make(depth - 1) + "|" + make(depth - 1) + ")" + make(depth - 2);
-      default: return pick(atoms_, generator_) + (generator_() % 3 == 0 ? pick(repeats_, generator_) : "");
+      case 3:
+        return make(depth - 1) + make(depth - 1);
+      case 4:
+        return "(?:" + make(depth - 1) + ")" + pick(repeats_, generator_);
+      case 5:
+        return "(" + make(depth - 1) + "|" + make(depth - 1) + ")" + make(depth - 2);
+      default:
+        return pick(atoms_, generator_) + (generator_() % 3 == 0 ? pick(repeats_, generator_) : "");
     }
   }
 

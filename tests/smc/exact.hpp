@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,9 +46,21 @@ inline void exact_truncate(std::vector<double>* p, int top_k, double top_p) {
   for (std::size_t i = keep; i < order.size(); ++i) (*p)[order[i]] = 0.0;
 }
 
+/// The first stop string to be complete, found byte by byte, and all that follows is dropped; of those that end there,
+/// the longest. Nothing if there is none.
+inline std::optional<std::string> cut_at_stop(const std::string& text, std::span<const std::string> stops) {
+  for (std::size_t end = 1; end <= text.size(); ++end) {
+    std::size_t longest = 0;
+    for (const std::string& s : stops)
+      if (text.substr(0, end).ends_with(s)) longest = std::max(longest, s.size());
+    if (longest > 0) return text.substr(0, end - longest);
+  }
+  return std::nullopt;
+}
+
 class Enumeration {
  public:
-  /// Unnormalised target of every text. Truncation is that of the model proposal.
+  /// Unnormalised target of every text; with truncation it depends on the proposal, which masks first.
   static std::map<std::string, double> texts(const ToyModel& model, std::span<const PotentialPtr> potentials,
                                              const smc::Options& options) {
     Enumeration e{model, potentials, options};
@@ -63,7 +76,10 @@ class Enumeration {
   void visit(std::vector<TokenId>* tokens, const std::string& text, double p) {
     std::vector<double> row = exact_row(model_, *tokens, options_.temperature);
     const bool forced = static_cast<int>(tokens->size()) == options_.max_tokens;
-    if (!forced) exact_truncate(&row, options_.top_k, options_.top_p);
+    if (!forced) {
+      if (options_.proposal != smc::ProposalKind::model) mask(text, &row);
+      exact_truncate(&row, options_.top_k, options_.top_p);
+    }
     add(text, p * row.back());
     if (forced) return;
     for (int v = 0; v < model_.vocabulary().size(); ++v) {
@@ -73,10 +89,23 @@ class Enumeration {
       tokens->pop_back();
     }
   }
+  /// Sets to zero what some cheap potential's mask excludes, but not what completes a stop string.
+  void mask(const std::string& text, std::vector<double>* row) const {
+    for (const auto& potential : potentials_) {
+      if (potential->cost() == Cost::expensive) continue;
+      PotentialState state = potential->start();
+      potential->advance(state, text);
+      const auto allowed = potential->allowed(state, model_.vocabulary());
+      if (!allowed) continue;
+      for (int v = 0; v < model_.vocabulary().size(); ++v)
+        if (!allowed->test(token(v)) &&
+            !cut_at_stop(text + std::string(model_.vocabulary().bytes(token(v))), options_.stop))
+          (*row)[static_cast<std::size_t>(v)] = 0.0;
+      if (!allowed->end) row->back() = 0.0;
+    }
+  }
   void step(std::vector<TokenId>* tokens, const std::string& text, double p) {
-    std::size_t cut = std::string::npos;
-    for (const std::string& stop : options_.stop) cut = std::min(cut, text.find(stop));
-    if (cut != std::string::npos) return add(text.substr(0, cut), p);
+    if (const auto cut = cut_at_stop(text, options_.stop)) return add(*cut, p);
     for (const auto& potential : potentials_) {
       PotentialState state = potential->start();
       potential->advance(state, text);

@@ -59,12 +59,23 @@ std::vector<double> synthetic_weights(std::size_t n, std::uint32_t kind, std::ui
   for (std::size_t i = 0; i < n; ++i) {
     const double u = random_uniform({5}, draw, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic);
     switch (kind % 6) {
-      case 0: lw[i] = 0.0; break;                                    // equal: N w integer
-      case 1: lw[i] = i == draw % n ? 0.0 : -inf; break;             // one-hot
-      case 2: lw[i] = u < 0.5 ? -inf : std::log(u); break;           // zeros
-      case 3: lw[i] = std::floor(4 * u) * std::log(2.0); break;      // ties
-      case 4: lw[i] = i % 2 == 0 ? 0.0 : -690.0; break;              // ratios of 1e-300
-      default: lw[i] = 8.0 * (u - 0.5);
+      case 0:
+        lw[i] = 0.0;
+        break;  // equal: N w integer
+      case 1:
+        lw[i] = i == draw % n ? 0.0 : -inf;
+        break;  // one-hot
+      case 2:
+        lw[i] = u < 0.5 ? -inf : std::log(u);
+        break;  // zeros
+      case 3:
+        lw[i] = std::floor(4 * u) * std::log(2.0);
+        break;  // ties
+      case 4:
+        lw[i] = i % 2 == 0 ? 0.0 : -690.0;
+        break;  // ratios of 1e-300
+      default:
+        lw[i] = 8.0 * (u - 0.5);
     }
   }
   if (*std::max_element(lw.begin(), lw.end()) == -inf) lw[0] = 0.0;

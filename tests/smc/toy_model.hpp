@@ -119,10 +119,11 @@ class ToyModel final : public LanguageModel {
 
 inline TokenId token(int id) { return TokenId{id}; }
 
-/// Letters a, b, c and an end of sequence (id 3), with probabilities that depend on the last letter and the length.
+/// Letters a, b, c and an end of sequence (id 3), with probabilities that depend on the last letter and the length, and
+/// without ties that would leave it to rounding what top-k keeps.
 inline ToyModel letters_model() {
   return ToyModel({"a", "b", "c", ""}, {token(3)}, [](std::span<const TokenId> tokens) -> std::vector<double> {
-    static const double after[4][3] = {{.5, .3, .2}, {.1, .6, .3}, {.25, .25, .5}, {.4, .2, .4}};
+    static const double after[4][3] = {{.5, .3, .2}, {.1, .6, .3}, {.27, .23, .5}, {.4, .2, .4}};
     const double* row = tokens.empty() ? after[3] : after[tokens.back().value()];
     const double end = tokens.empty() ? 0.05 : 0.15 + 0.05 * static_cast<double>(tokens.size() % 3);
     return {row[0] * (1 - end), row[1] * (1 - end), row[2] * (1 - end), end};

@@ -71,9 +71,8 @@ inline PotentialPtr no_doubles() {
       if (text[i] == text[i - 1]) return 0.0;
     return 1.0;
   };
-  return std::make_shared<MaskedTextPotential>("no_doubles", prefix, [prefix](const std::string& text) {
-    return text.ends_with('b') ? 0.0 : prefix(text);
-  });
+  return std::make_shared<MaskedTextPotential>(
+      "no_doubles", prefix, [prefix](const std::string& text) { return text.ends_with('b') ? 0.0 : prefix(text); });
 }
 
 }  // namespace shoal::test

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "shoal/error.hpp"
@@ -20,44 +21,118 @@ json read(const std::string& name) {
   return json::parse(in);
 }
 
+Tokenizer load(const std::string& family) { return Tokenizer::load(data / ("tokenizer_" + family + ".json")); }
+
 std::vector<int> values(const std::vector<TokenId>& ids) {
   std::vector<int> out;
   for (const TokenId id : ids) out.push_back(id.value());
   return out;
 }
 
-class Parity : public testing::TestWithParam<const char*> {
+std::vector<TokenId> tokens(const json& ids) {
+  std::vector<TokenId> out;
+  for (const int id : ids) out.push_back(TokenId{id});
+  return out;
+}
+
+/// @p ids between what the post-processor puts around them.
+std::vector<int> with_ends(const json& fixture, const json& ids) {
+  auto all = fixture["before"].get<std::vector<int>>();
+  for (const char* part : {"ids", "after"})
+    for (const int id : part == std::string("ids") ? ids : fixture["after"]) all.push_back(id);
+  return all;
+}
+
+std::string repeated(const std::string& unit, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += unit;
+  return text;
+}
+
+/// FNV-1a over whole ids, as the script computes it.
+std::string hash_of(const std::vector<TokenId>& ids) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const TokenId id : ids) hash = (hash ^ static_cast<std::uint64_t>(id.value())) * 0x100000001b3ULL;
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
+
+void expect_parity(const Tokenizer& tokenizer, const std::string& text, const json& fixture, std::size_t i) {
+  const json& ids = fixture["ids"][i];
+  const json& decoded = fixture["decoded"][i];
+  EXPECT_EQ(values(tokenizer.encode(text, SpecialTokens::no)), ids.get<std::vector<int>>()) << json(text).dump();
+  EXPECT_EQ(values(tokenizer.encode(text, SpecialTokens::yes)), with_ends(fixture, ids)) << json(text).dump();
+  EXPECT_EQ(tokenizer.decode(tokens(ids)), decoded.is_null() ? text : decoded.get<std::string>()) << ids.dump();
+}
+
+class Family : public testing::TestWithParam<const char*> {
  protected:
-  Tokenizer tokenizer = Tokenizer::load(data / (std::string("tokenizer_") + GetParam() + ".json"));
-  json fixture = read(std::string("strings_") + GetParam() + ".json");
+  Tokenizer tokenizer = load(GetParam());
+  json fixture = read(std::string("cases_") + GetParam() + ".json");
 };
 
-TEST_P(Parity, EncodesAsHuggingFaceDoes) {
-  ASSERT_GE(fixture["cases"].size(), 2000U);
-  for (const json& one : fixture["cases"]) {
-    const std::string text = one[0];
-    ASSERT_EQ(values(tokenizer.encode(text, SpecialTokens::no)), one[1].get<std::vector<int>>()) << json(text).dump();
+TEST_P(Family, EncodesAndDecodesTwoThousandTextsAsHuggingFaceDoes) {
+  const json texts = read("texts.json");
+  ASSERT_GE(texts.size(), 2000U);
+
+  for (std::size_t i = 0; i < texts.size() && !HasFailure(); ++i) expect_parity(tokenizer, texts[i], fixture, i);
+}
+
+TEST_P(Family, DecodesAnySequenceAsHuggingFaceDoes) {
+  for (const json& one : fixture["sequences"])
+    ASSERT_EQ(tokenizer.decode(tokens(one[0])), one[1].get<std::string>()) << one[0].dump();
+}
+
+TEST_P(Family, EncodesVeryLongTextsAsHuggingFaceDoes) {
+  for (const json& one : fixture["long"]) {
+    const auto ids = tokenizer.encode(repeated(one[0], one[1]), SpecialTokens::no);
+    EXPECT_EQ(ids.size(), one[2].get<std::size_t>()) << one[0].dump();
+    EXPECT_EQ(hash_of(ids), one[3].get<std::string>()) << one[0].dump();
   }
 }
 
-TEST_P(Parity, DecodesAsHuggingFaceDoes) {
-  for (const json& one : fixture["cases"]) {
-    std::vector<TokenId> ids;
-    for (const int id : one[1]) ids.push_back(TokenId{id});
-    ASSERT_EQ(tokenizer.decode(ids), one[2].get<std::string>());
+/// What decoding leaves as it is: everything but normalised characters and a leading space.
+TEST_P(Family, BytesOfTheTokensSpellTheText) {
+  const std::string text = "Hello particle, it's 42\tna\u00efve \u4f60\u597d \U0001F642!\n\n  end";
+  std::string bytes;
+  for (const TokenId id : tokenizer.encode(text, SpecialTokens::yes)) bytes += tokenizer.bytes(id);
+  if (bytes.starts_with(' ')) bytes.erase(0, 1);
+  if (GetParam() != std::string("metaspace")) {
+    EXPECT_EQ(bytes, text);
   }
 }
 
-TEST_P(Parity, AddsSpecialTokensAsHuggingFaceDoes) {
-  EXPECT_EQ(values(tokenizer.encode("Hello world", SpecialTokens::yes)),
-            fixture["hello_world_with_special"].get<std::vector<int>>());
-}
-
-INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::Values("qwen2", "llama3", "gpt2"),
+INSTANTIATE_TEST_SUITE_P(Families, Family,
+                         testing::Values("gpt2", "phi2", "qwen", "llama3", "smollm", "llama2", "mistral3", "gemma",
+                                         "metaspace"),
                          [](const auto& i) { return std::string(i.param); });
 
+TEST(Tokenizer, TreatsEverySettingOfEveryComponentAsHuggingFaceDoes) {
+  const json texts = read("texts.json");
+  for (const json& variant : read("variants.json")) {
+    json file = read("tokenizer_" + variant["family"].get<std::string>() + ".json");
+    file.merge_patch(variant["change"]);
+    const Tokenizer tokenizer = Tokenizer::parse(file.dump(), "variant");
+    for (std::size_t i = 0; i < variant["texts"].size(); ++i)
+      expect_parity(tokenizer, texts[variant["texts"][i].get<std::size_t>()], variant, i);
+    ASSERT_FALSE(HasFailure()) << variant["family"] << variant["change"].dump();
+  }
+}
+
+TEST(Tokenizer, BytesOfASentencePieceTokenAreWhatItAddsToTheText) {
+  const Tokenizer tokenizer = load("llama2");
+
+  EXPECT_EQ(tokenizer.bytes(tokenizer.id_of("\u2581the")), " the");
+  EXPECT_EQ(tokenizer.bytes(tokenizer.id_of("<0x0A>")), "\n");
+  EXPECT_EQ(tokenizer.bytes(tokenizer.id_of("<0xE2>")), "\xE2");
+  EXPECT_EQ(tokenizer.bytes(tokenizer.id_of("<s>")), "");
+  EXPECT_EQ(tokenizer.bytes(tokenizer.id_of("[STRIP]")), "[STRIP]");
+  EXPECT_EQ(tokenizer.bytes(TokenId{1'000'000}), "");
+}
+
 TEST(Tokenizer, RefusesTextThatIsNotUtf8WithThePosition) {
-  const Tokenizer tokenizer = Tokenizer::load(data / "tokenizer_qwen2.json");
+  const Tokenizer tokenizer = load("qwen");
 
   try {
     (void)tokenizer.encode("abc\xff", SpecialTokens::no);
@@ -67,21 +142,12 @@ TEST(Tokenizer, RefusesTextThatIsNotUtf8WithThePosition) {
   }
 }
 
-TEST(Tokenizer, EncodesALongWordInReasonableTime) {
-  const Tokenizer tokenizer = Tokenizer::load(data / "tokenizer_qwen2.json");
-  const std::string word(100'000, 'a');
-
-  EXPECT_EQ(tokenizer.decode(tokenizer.encode(word, SpecialTokens::no)), word);
-}
-
 /// The refusal of a tokenizer file with one part changed.
-std::string refusal(const std::function<void(json*)>& change) {
-  json file = read("tokenizer_qwen2.json");
-  change(&file);
-  const auto path = std::filesystem::path(testing::TempDir()) / "shoal_bad_tokenizer.json";
-  std::ofstream(path) << file.dump();
+std::string refusal(const std::string& family, const std::string& change) {
+  json file = read("tokenizer_" + family + ".json");
+  file.merge_patch(json::parse(change));
   try {
-    (void)Tokenizer::load(path);
+    (void)Tokenizer::parse(file.dump(), "changed.json");
   } catch (const ModelError& error) {
     return error.what();
   }
@@ -89,33 +155,49 @@ std::string refusal(const std::function<void(json*)>& change) {
 }
 
 TEST(TokenizerFile, NamesWhatIsNotSupported) {
-  EXPECT_NE(refusal([](json* f) { (*f)["model"]["type"] = "Unigram"; }).find("model 'Unigram'"), std::string::npos);
-  EXPECT_NE(refusal([](json* f) {
-              (*f)["normalizer"] = {{"type", "Bert"}};
-            }).find("normalizer 'Bert'"),
-            std::string::npos);
-  EXPECT_NE(refusal([](json* f) {
-              (*f)["pre_tokenizer"] = {{"type", "Metaspace"}};
-            }).find("pre-tokenizer 'Metaspace'"),
-            std::string::npos);
-  EXPECT_NE(refusal([](json* f) {
-              (*f)["decoder"] = {{"type", "WordPiece"}};
-            }).find("decoder 'WordPiece'"),
-            std::string::npos);
-  EXPECT_NE(refusal([](json* f) {
-              (*f)["model"]["merges"].push_back({"zz", "qq"});
-            }).find("'zzqq'"),
-            std::string::npos);
-  EXPECT_NE(refusal([](json* f) { (*f)["model"]["vocab"]["x"] = -3; }).find("'x'"), std::string::npos);
-  EXPECT_NE(refusal([](json* f) { f->erase("model"); }).find("model"), std::string::npos);
+  const std::pair<const char*, const char*> refused[] = {
+      {R"({"model": {"type": "Unigram"}})", "model 'Unigram'"},
+      {R"({"model": {"end_of_word_suffix": "</w>"}})", "BPE option 'end_of_word_suffix'"},
+      {R"({"model": {"dropout": 0.1}})", "BPE option 'dropout'"},
+      {R"({"normalizer": {"type": "BertNormalizer"}})", "normalizer 'BertNormalizer'"},
+      {R"({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}]}})", "normalizer 'Nmt'"},
+      {R"({"pre_tokenizer": {"type": "Whitespace"}})", "pre-tokenizer 'Whitespace'"},
+      {R"({"decoder": {"type": "WordPiece"}})", "decoder 'WordPiece'"},
+      {R"({"decoder": null})", "decoder 'null'"},
+      {R"({"post_processor": {"type": "X"}})", "post-processor 'X'"},
+      {R"({"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Odd"}})", "behavior 'Odd'"},
+      {R"({"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"}})", "'last'"}};
+
+  for (const auto& [change, named] : refused)
+    EXPECT_NE(refusal("qwen", change).find(named), std::string::npos) << refusal("qwen", change);
 }
 
-TEST(TokenizerFile, MissingOrCutFilesAreRefusedByName) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "shoal_cut_tokenizer.json";
-  std::ofstream(path) << R"({"model": {"type")";
+TEST(TokenizerFile, NamesWhatIsWrong) {
+  const std::pair<const char*, const char*> refused[] = {
+      {R"({"model": {"merges": [["zz", "qq"]]}})", "'zzqq'"},
+      {R"({"model": {"merges": ["zz"]}})", "'zz' is not a pair"},
+      {R"({"model": {"unk_token": "[none]"}})", "'[none]'"},
+      {R"({"model": {"vocab": {"x": -3}}})", "'x'"},
+      {R"({"model": {"vocab": {"x": 99999999}}})", "'x'"},
+      {R"({"model": {"vocab": {"one too many": 5}}})", "stands for both"},
+      {R"({"added_tokens": [{"id": 5000, "content": "!"}]})", "'!' has two ids"},
+      {R"({"model": null})", "model"},
+      {R"({"added_tokens": 3})", "type"},
+      {R"({"normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": ""}})", "empty"},
+      {R"({"normalizer": {"type": "Replace", "pattern": {"Regex": "(a"}, "content": ""}})", "does not compile"},
+      {R"({"normalizer": {"type": "Replace", "pattern": {"Regex": "[a&&b]"}, "content": ""}})", "'&&'"},
+      {R"({"normalizer": {"type": "Replace", "pattern": {"Regex": "\\h"}, "content": ""}})", "'\\h'"},
+      {R"({"decoder": {"type": "Strip", "content": "ab", "start": 1, "stop": 0}})", "not one character"},
+      {R"({"post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}})", "text once"}};
 
-  EXPECT_THROW((void)Tokenizer::load(path), ModelError);
+  for (const auto& [change, named] : refused)
+    EXPECT_NE(refusal("qwen", change).find(named), std::string::npos) << refusal("qwen", change);
+}
+
+TEST(TokenizerFile, MissingCutOrDeeplyNestedFilesAreRefusedByName) {
   EXPECT_THROW((void)Tokenizer::load(data / "no_such.json"), ModelError);
+  EXPECT_THROW((void)Tokenizer::parse(R"({"model": {"type")", "cut.json"), ModelError);
+  EXPECT_THROW((void)Tokenizer::parse(repeated("[", 100'000), "deep.json"), ModelError);
 }
 
 }  // namespace

@@ -218,7 +218,7 @@ int run_on_limited_disk(const std::string& path, rlim_t bytes) {
   limit_files(bytes);
   const TraceInfo info = sample_info(100);
   try {
-    TraceWriter writer(path, info);
+    TraceWriter writer(path, info, &testing::sample_vocabulary());
     for (std::uint32_t b = 0; b < 10; ++b) writer.on_batch(sample_batch(info, 1, b));
     writer.finish(sample_result(info, 1));
   } catch (const IoError&) {

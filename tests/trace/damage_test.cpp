@@ -74,7 +74,7 @@ class Damage : public ::testing::TestWithParam<Written> {
   void SetUp() override {
     const pid_t child = fork();
     if (child == 0) {
-      TraceWriter writer(path_, sample_info());
+      TraceWriter writer(path_, sample_info(), &testing::sample_vocabulary());
       for (std::uint32_t b = 0; b < batches; ++b) writer.on_batch(sample_batch(sample_info(), 3, b));
       if (GetParam() == Written::finished) writer.finish(sample_result(sample_info(), 3));
       _exit(0);

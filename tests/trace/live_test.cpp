@@ -53,7 +53,7 @@ class WritingChild {
 
  private:
   [[noreturn]] static void write_forever(const std::string& path, const TraceInfo& info, int confirm) {
-    TraceWriter writer(path, info);
+    TraceWriter writer(path, info, &testing::sample_vocabulary());
     for (std::uint32_t b = 0;; ++b) {
       writer.on_batch(sample_batch(info, 9, b));
       if (write(confirm, "b", 1) != 1) _exit(0);

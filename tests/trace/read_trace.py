@@ -69,6 +69,16 @@ def check_batches(trace):
         check(trace["potential"][name].attrs["potential"] == original, f"original name of {name}")
 
 
+def check_vocabulary(trace):
+    vocabulary = trace["vocabulary"]
+    texts = np.split(vocabulary["bytes"][:], vocabulary["bytes_end"][:-1])
+    texts = {token: text.tobytes() for token, text in zip(vocabulary["token"][:], texts)}
+    occurring = set(trace["particle/token"][:].flat) - {-1}
+    check(set(texts) == occurring, "tokens of the vocabulary")
+    special = {0: b"", 1: b"\xc3", 2: b"\xa4", 3: b"\0"}
+    check(all(text == special.get(token, b" w%d" % token) for token, text in texts.items()), "bytes of the tokens")
+
+
 def check_result(trace):
     result = trace["result"]
     for name in ["texts", "tokens", "log_weight", "weights", "finished"]:
@@ -93,6 +103,7 @@ def main():
         with h5py.File(path, "r", libver="latest", swmr=True) as trace:
             check_attributes(trace)
             check_batches(trace)
+            check_vocabulary(trace)
             check("result" not in trace, "no result before the end")
         writer.communicate("\n")
         check(writer.returncode == 0, f"writer ended with {writer.returncode}")
@@ -100,6 +111,7 @@ def main():
             with h5py.File(path, "r", **options) as trace:
                 check_attributes(trace)
                 check_batches(trace)
+                check_vocabulary(trace)
                 check_result(trace)
     print(f"read {BATCHES} batches of {N} particles with h5py {h5py.__version__}")
 

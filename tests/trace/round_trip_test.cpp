@@ -14,6 +14,7 @@ using testing::difference;
 using testing::sample_batch;
 using testing::sample_info;
 using testing::sample_result;
+using testing::sample_vocabulary;
 using testing::ScratchFolder;
 
 void write_trace(const std::string& path, const TraceInfo& info, std::uint32_t first, std::uint32_t batches) {
@@ -140,6 +141,29 @@ TEST(Trace, ResumedRunKeepsItsBatchNumbers) {
   ASSERT_EQ(trace.batches.size(), 3U);
   EXPECT_EQ(trace.batches[0].batch, 41U);
   EXPECT_EQ(difference(trace.batches[2], sample_batch(info, 5, 43)), "");
+}
+
+TEST(Trace, HoldsTheBytesOfTheTokensThatOccur) {
+  const ScratchFolder folder;
+  const TraceInfo info = sample_info(3, 4);
+  TraceWriter writer(folder / "t.h5", info, &sample_vocabulary());
+
+  for (std::uint32_t b = 0; b < 40; ++b) {
+    writer.on_batch(sample_batch(info, 5, b));
+    const Trace trace = read_trace(folder / "t.h5");
+    for (const auto& record : trace.batches)
+      for (const std::int32_t token : record.token)
+        ASSERT_TRUE(token < 0 || trace.token_bytes.at(token) == sample_vocabulary().bytes(TokenId{token})) << token;
+  }
+  writer.finish(sample_result(info, 5));
+
+  EXPECT_GT(read_trace(folder / "t.h5").token_bytes.size(), 90U);
+}
+
+TEST(Trace, WithoutAVocabularyHasNoTokenBytes) {
+  const ScratchFolder folder;
+  write_trace(folder / "t.h5", sample_info(), 0, 2);
+  EXPECT_TRUE(read_trace(folder / "t.h5").token_bytes.empty());
 }
 
 TEST(DatasetNames, AreUsableAndDistinct) {

@@ -71,6 +71,15 @@ smc::BatchRecord sample_batch(const TraceInfo& info, std::uint64_t seed, std::ui
   return record;
 }
 
+const Vocabulary& sample_vocabulary() {
+  static const Vocabulary vocabulary = [] {
+    std::vector<std::string> bytes{"", "\xc3", "\xa4", std::string(1, '\0')};
+    while (bytes.size() < 100) bytes.push_back(" w" + std::to_string(bytes.size()));
+    return Vocabulary(std::move(bytes), {TokenId{0}});
+  }();
+  return vocabulary;
+}
+
 smc::RunResult sample_result(const TraceInfo& info, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   smc::RunResult result;

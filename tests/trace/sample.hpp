@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "shoal/vocabulary.hpp"
 #include "smc/run.hpp"
 #include "trace/trace_info.hpp"
 #include "trace/trace_reader.hpp"
@@ -12,6 +13,8 @@ namespace shoal::trace::testing {
 
 TraceInfo sample_info(int particles = 7, int batch_size = 5);
 smc::BatchRecord sample_batch(const TraceInfo& info, std::uint64_t seed, std::uint32_t batch);
+/// For the tokens of sample_batch, 0..99; 0 ends the text, 1 and 2 are halves of a character.
+const Vocabulary& sample_vocabulary();
 smc::RunResult sample_result(const TraceInfo& info, std::uint64_t seed);
 
 /// Empty if equal bit by bit, else the first field that differs.

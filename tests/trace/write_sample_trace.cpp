@@ -10,7 +10,7 @@
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const auto info = shoal::trace::testing::sample_info();
-  shoal::trace::TraceWriter writer(argv[1], info);
+  shoal::trace::TraceWriter writer(argv[1], info, &shoal::trace::testing::sample_vocabulary());
   const int batches = std::atoi(argv[2]);
   for (int b = 0; b < batches; ++b)
     writer.on_batch(shoal::trace::testing::sample_batch(info, 1, static_cast<std::uint32_t>(b)));

@@ -1,6 +1,7 @@
 // The arithmetic of a transformer besides its matrix products, for one row or one head at a time: RMSNorm, rotary
-// positions, SwiGLU, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend neither on
-// the instruction set, which is chosen at run time, nor on what else is computed.
+// positions, SwiGLU, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend neither
+// on the instruction set, which is chosen at run time, nor on what else is computed. (The product alone uses fused
+// multiply-add where there is one.)
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,18 @@ struct AttentionTask {
   T* out;  ///< [head_dim]
 };
 
+/// Some rows times 16 columns of a matrix, for processors on which no library keeps a row's bits.
+template <class T>
+struct PanelTask {
+  const T* x;  ///< [rows, inputs]
+  int rows;
+  int inputs;
+  const T* panel;         ///< [inputs, 16]
+  int outputs;            ///< columns that are wanted, at most 16
+  float* y;               ///< first of them
+  std::ptrdiff_t stride;  ///< between rows of y
+};
+
 /// T: float or Bf16, the type of a product's operand.
 template <class T>
 struct Kernels {
@@ -38,6 +51,7 @@ struct Kernels {
   void (*convert)(const float* x, int n, T* out);  ///< n a multiple of 16
   /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
   void (*attend)(const AttentionTask<T>& task);
+  void (*multiply)(const PanelTask<T>& task);
 };
 
 /// For the processor at hand.

@@ -152,14 +152,6 @@ SHOAL_KERNEL const T* keys_at(const AttentionTask<T>& task, int position) {
   return reinterpret_cast<const T*>(task.blocks[position / lanes]) + task.offset;
 }
 
-/// Blocks lie apart, each a few lines long: too short for the processor to guess the next.
-template <class T>
-SHOAL_KERNEL void prefetch_block(const AttentionTask<T>& task, int position) {
-  const auto* at = reinterpret_cast<const std::byte*>(keys_at(task, position));
-  const int bytes = 2 * task.head_dim * lanes * static_cast<int>(sizeof(T));
-  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
-}
-
 /// Scores of a block's 16 positions.
 template <class T>
 SHOAL_KERNEL Floats dot_keys(const float* query, const T* keys, int head_dim) {
@@ -174,7 +166,6 @@ template <class T>
 SHOAL_KERNEL float score_window(const AttentionTask<T>& task, int begin, int end, Floats* scores) {
   Floats top = Floats{} - infinity;
   for (int p = begin; p < end; p += lanes) {
-    if (p + lanes < end) prefetch_block(task, p + lanes);
     *scores = keep_first(dot_keys(task.query, keys_at(task, p), task.head_dim) * task.scale, end - p);
     top = larger(*scores++, top);
   }
@@ -231,10 +222,48 @@ void attend(const AttentionTask<T>& task) {
   for (int d = 0; d < task.head_dim / lanes; ++d) store(sums[d] / total, task.out + d * lanes);
 }
 
+/// a * b + c, in one rounding where the processor has it: half the time. Only products use it, whose bits hang on the
+/// processor anyway.
+SHOAL_KERNEL Floats multiply_add(float a, Floats b, Floats c) {
+#if defined(__FMA__) && !defined(__AVX512F__)
+  __m256 half_b[2], half_c[2];
+  __builtin_memcpy(half_b, &b, sizeof b);
+  __builtin_memcpy(half_c, &c, sizeof c);
+  for (int i = 0; i < 2; ++i) half_c[i] = _mm256_fmadd_ps(_mm256_set1_ps(a), half_b[i], half_c[i]);
+  __builtin_memcpy(&c, half_c, sizeof c);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
+template <int rows, class T>
+SHOAL_KERNEL void multiply_rows(const PanelTask<T>& task, int row) {
+  const T* x = task.x + static_cast<std::ptrdiff_t>(row) * task.inputs;
+  Floats sums[rows]{};
+  for (int k = 0; k < task.inputs; ++k) {
+    const Floats w = load(task.panel + static_cast<std::ptrdiff_t>(k) * lanes);
+    for (int r = 0; r < rows; ++r)
+      sums[r] = multiply_add(load_one(x + static_cast<std::ptrdiff_t>(r) * task.inputs + k), w, sums[r]);
+  }
+  for (int r = 0; r < rows; ++r)
+    __builtin_memcpy(task.y + (row + r) * task.stride, &sums[r],
+                     sizeof(float) * static_cast<std::size_t>(task.outputs));
+}
+
+/// Every element is one sum in the order of the inputs, however many rows there are.
+template <class T>
+void multiply(const PanelTask<T>& task) {
+  int row = 0;
+  for (; row + 6 <= task.rows; row += 6) multiply_rows<6>(task, row);
+  for (; row + 2 <= task.rows; row += 2) multiply_rows<2>(task, row);
+  if (row < task.rows) multiply_rows<1>(task, row);
+}
+
 #undef SHOAL_KERNEL
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, rotate, swiglu<T>, convert<T>, attend<T>};
+constexpr Kernels<T> this_table{rms_norm<T>, rotate, swiglu<T>, convert<T>, attend<T>, multiply<T>};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

@@ -1,7 +1,12 @@
 #include "lm/cpu/matmul.hpp"
 
+#include <algorithm>
 #include <dnnl.hpp>
 #include <mutex>
+
+#include "base/parallel.hpp"
+#include "lm/aligned.hpp"
+#include "lm/cpu/kernels.hpp"
 
 namespace shoal::lm::cpu {
 namespace {
@@ -39,6 +44,15 @@ bool has_fast_bf16() {
 #endif
 }
 
+ProductLibrary best_library(OperandType type) {
+#ifdef __x86_64__
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (type == OperandType::f32 ? avx512 : has_fast_bf16()) return ProductLibrary::one_dnn;
+#endif
+  return ProductLibrary::own;
+}
+
 /// The code for products with matrices of one shape, compiled per number of rows on first use.
 class ProductPlan {
  public:
@@ -50,7 +64,6 @@ class ProductPlan {
             describe(operand(typical_rows), {{inputs, outputs}, type_, memory::format_tag::any}, result(typical_rows))
                 .weights_desc()) {}
 
-  [[nodiscard]] int outputs() const { return outputs_; }
   [[nodiscard]] const memory::desc& packed() const { return packed_; }
 
   void multiply(const void* x, int rows, const memory& weights, float* y) {
@@ -85,30 +98,85 @@ class ProductPlan {
   std::map<int, dnnl::matmul> by_rows_;
 };
 
-struct PackedMatrix::Packed {
-  memory weights;
+namespace {
+
+class OneDnnMatrix final : public PackedMatrix {
+ public:
+  OneDnnMatrix(std::shared_ptr<ProductPlan> plan, const MatrixView& matrix)
+      : plan_(std::move(plan)), weights_(plan_->packed(), engine()) {
+    memory plain({{matrix.inputs, matrix.outputs}, data_type(matrix.type), memory::format_tag::ba}, engine(),
+                 const_cast<void*>(matrix.data));
+    dnnl::stream stream(engine());
+    dnnl::reorder(plain, weights_).execute(stream, plain, weights_);
+    stream.wait();
+  }
+  [[nodiscard]] std::size_t bytes() const override { return plan_->packed().get_size(); }
+  void multiply(const void* x, int rows, float* y) const override {
+    if (rows > 0) plan_->multiply(x, rows, weights_, y);
+  }
+
+ private:
+  std::shared_ptr<ProductPlan> plan_;
+  memory weights_;
 };
 
-PackedMatrix::PackedMatrix(std::shared_ptr<ProductPlan> plan, std::shared_ptr<const Packed> packed)
-    : plan_(std::move(plan)), packed_(std::move(packed)) {}
+void assign(float value, float* to) { *to = value; }
+void assign(float value, Bf16* to) { *to = Bf16::from_float(value); }
 
-int PackedMatrix::outputs() const { return plan_->outputs(); }
-std::size_t PackedMatrix::bytes() const { return plan_->packed().get_size(); }
-
-void PackedMatrix::multiply(const void* x, int rows, float* y) const {
-  if (rows > 0) plan_->multiply(x, rows, packed_->weights, y);
+float element(const MatrixView& matrix, std::size_t index) {
+  if (matrix.type == OperandType::f32) return static_cast<const float*>(matrix.data)[index];
+  return static_cast<const Bf16*>(matrix.data)[index].to_float();
 }
 
-PackedMatrix MatrixPacker::pack(const MatrixView& matrix) {
+/// Panels of 16 outputs, each [inputs][16].
+template <class T>
+class OwnMatrix final : public PackedMatrix {
+ public:
+  explicit OwnMatrix(const MatrixView& matrix)
+      : outputs_(matrix.outputs), inputs_(matrix.inputs), weights_(panels() * panel_size()) {
+    parallel_for(panels(), [&](std::size_t panel) {
+      for (std::size_t i = 0; i < panel_size(); ++i) {
+        const std::size_t output = panel * width + i % width;
+        const std::size_t index = output * static_cast<std::size_t>(inputs_) + i / width;
+        assign(output < static_cast<std::size_t>(outputs_) ? element(matrix, index) : 0.0F,
+               &weights_[panel * panel_size() + i]);
+      }
+    });
+  }
+  [[nodiscard]] std::size_t bytes() const override { return weights_.size() * sizeof(T); }
+  void multiply(const void* x, int rows, float* y) const override {
+    parallel_for(panels(), [&](std::size_t panel) {
+      const int first = static_cast<int>(panel * width);
+      kernels<T>().multiply({.x = static_cast<const T*>(x),
+                             .rows = rows,
+                             .inputs = inputs_,
+                             .panel = weights_.data() + panel * panel_size(),
+                             .outputs = std::min(static_cast<int>(width), outputs_ - first),
+                             .y = y + first,
+                             .stride = outputs_});
+    });
+  }
+
+ private:
+  static constexpr std::size_t width = 16;
+  [[nodiscard]] std::size_t panels() const { return (static_cast<std::size_t>(outputs_) + width - 1) / width; }
+  [[nodiscard]] std::size_t panel_size() const { return static_cast<std::size_t>(inputs_) * width; }
+
+  int outputs_;
+  int inputs_;
+  AlignedVector<T> weights_;
+};
+
+}  // namespace
+
+PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {
+  if (library_ == ProductLibrary::own) {
+    if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(matrix);
+    return std::make_unique<OwnMatrix<float>>(matrix);
+  }
   auto& plan = plans_[{matrix.outputs, matrix.inputs}];
   if (!plan) plan = std::make_shared<ProductPlan>(matrix.outputs, matrix.inputs, type_);
-  memory plain({{matrix.inputs, matrix.outputs}, data_type(matrix.type), memory::format_tag::ba}, engine(),
-               const_cast<void*>(matrix.data));
-  memory packed(plan->packed(), engine());
-  dnnl::stream stream(engine());
-  dnnl::reorder(plain, packed).execute(stream, plain, packed);
-  stream.wait();
-  return {plan, std::make_shared<const PackedMatrix::Packed>(PackedMatrix::Packed{std::move(packed)})};
+  return std::make_unique<OneDnnMatrix>(plan, matrix);
 }
 
 }  // namespace shoal::lm::cpu

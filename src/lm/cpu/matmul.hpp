@@ -1,11 +1,11 @@
-// Matrix products with packed weights, by oneDNN. A row of the result has the same bits whatever the number of rows and
-// threads (measured for oneDNN's packed bf16 and f32 kernels up to AVX-512; tests/lm checks it on the machine at hand).
+// Matrix products with packed weights. A row of the result has the same bits whatever the number of rows and threads.
+// oneDNN's kernels for AVX-512 keep this (tests/lm checks it on the machine at hand); those for older instruction sets
+// do not, and neither do products with AMX tiles: there a kernel of our own computes.
 #pragma once
 
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <span>
 #include <utility>
 
 #include "lm/number_formats.hpp"
@@ -30,33 +30,37 @@ struct MatrixView {
   const void* data = nullptr;
 };
 
-class ProductPlan;
-
-/// The products of one model: matrices of equal shape share their compiled code. Not thread-safe; a product uses all
-/// of the rank's worker threads inside.
+/// y = x W^T. Uses all of the rank's worker threads inside.
 class PackedMatrix {
  public:
-  [[nodiscard]] int outputs() const;
-  [[nodiscard]] std::size_t bytes() const;
-  /// y[rows, outputs] = x[rows, inputs] * W^T, x of the operand type.
-  void multiply(const void* x, int rows, float* y) const;
-
- private:
-  friend class MatrixPacker;
-  struct Packed;
-  PackedMatrix(std::shared_ptr<ProductPlan> plan, std::shared_ptr<const Packed> packed);
-  std::shared_ptr<ProductPlan> plan_;
-  std::shared_ptr<const Packed> packed_;
+  virtual ~PackedMatrix() = default;
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
+  /// @param x [rows, inputs] of the operand type @param y [rows, outputs]
+  virtual void multiply(const void* x, int rows, float* y) const = 0;
 };
+using PackedMatrixPtr = std::unique_ptr<const PackedMatrix>;
 
+enum class ProductLibrary { one_dnn, own };
+/// The faster one that keeps a row's bits on this processor.
+ProductLibrary best_library(OperandType type);
+
+/// Rows to compute products for where the operands have room for a few more than are wanted: each number of rows is
+/// compiled for itself, so let there be few.
+inline int padded_rows(int rows) { return rows <= 8 ? rows : (rows + 3) / 4 * 4; }
+
+class ProductPlan;
+
+/// Packs the matrices of one model; those of equal shape share their compiled code.
 class MatrixPacker {
  public:
   /// @param type of the products' operands
-  explicit MatrixPacker(OperandType type) : type_(type) {}
-  [[nodiscard]] PackedMatrix pack(const MatrixView& matrix);
+  explicit MatrixPacker(OperandType type) : MatrixPacker(type, best_library(type)) {}
+  MatrixPacker(OperandType type, ProductLibrary library) : type_(type), library_(library) {}
+  [[nodiscard]] PackedMatrixPtr pack(const MatrixView& matrix);
 
  private:
   OperandType type_;
+  ProductLibrary library_;
   std::map<std::pair<int, int>, std::shared_ptr<ProductPlan>> plans_;
 };
 

@@ -14,7 +14,7 @@ namespace shoal::lm {
 namespace {
 
 using cpu::block_positions;
-using cpu::PackedMatrix;
+using cpu::PackedMatrixPtr;
 
 /// Rows computed together: enough to reach the processor's rate, few enough that activations stay in its caches.
 constexpr std::size_t chunk_rows = 256;
@@ -22,7 +22,7 @@ constexpr std::size_t chunk_rows = 256;
 struct Layer {
   std::vector<float> attention_norm, mlp_norm;
   std::vector<float> qkv_bias, output_bias;  ///< empty if there are none
-  PackedMatrix qkv, output, gate_up, down;
+  PackedMatrixPtr qkv, output, gate_up, down;
 };
 
 /// Tensors with equal inputs, one below the other, in a type that the packer reads.
@@ -35,7 +35,7 @@ class StackedMatrix {
     view_.inputs = static_cast<int>(parts_.front()->shape[1]);
     for (const Tensor* part : parts_) view_.outputs += static_cast<int>(part->shape[0]);
     view_.type = direct && type == StorageType::bf16 ? cpu::OperandType::bf16 : cpu::OperandType::f32;
-    if (direct && parts_.size() == 1)
+    if (direct && parts_.size() == 1 && is_aligned(parts_.front()->bytes.data()))
       view_.data = parts_.front()->bytes.data();
     else
       view_.data = direct ? copy_bytes() : convert();
@@ -43,14 +43,18 @@ class StackedMatrix {
   [[nodiscard]] const cpu::MatrixView& view() const { return view_; }
 
  private:
+  /// A header may end anywhere.
+  static bool is_aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % sizeof(float) == 0; }
   const void* copy_bytes() {
     for (const Tensor* part : parts_) bytes_.insert(bytes_.end(), part->bytes.begin(), part->bytes.end());
     return bytes_.data();
   }
   const void* convert() {
+    floats_.resize(static_cast<std::size_t>(view_.outputs) * static_cast<std::size_t>(view_.inputs));
+    std::size_t at = 0;
     for (const Tensor* part : parts_) {
-      const std::vector<float> values = part->read_all();
-      floats_.insert(floats_.end(), values.begin(), values.end());
+      part->read(0, std::span(floats_).subspan(at, part->elements()));
+      at += part->elements();
     }
     return floats_.data();
   }
@@ -71,9 +75,9 @@ class WeightReader {
     return found;
   }
   std::vector<float> vector(const std::string& name, std::int64_t size) { return tensor(name, {size}).read_all(); }
-  PackedMatrix matrix(std::vector<const Tensor*> parts) {
-    PackedMatrix packed = packer_.pack(StackedMatrix(std::move(parts)).view());
-    bytes_ += packed.bytes();
+  PackedMatrixPtr matrix(std::vector<const Tensor*> parts) {
+    PackedMatrixPtr packed = packer_.pack(StackedMatrix(std::move(parts)).view());
+    bytes_ += packed->bytes();
     return packed;
   }
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
@@ -129,7 +133,7 @@ class CpuTransformer final : public Transformer {
     final_norm_ = in.vector("model.norm.weight", config.hidden_size);
     const Tensor* head =
         config.tied_head ? embedding_ : &in.tensor("lm_head.weight", {config.vocabulary_size, config.hidden_size});
-    head_.push_back(in.matrix({head}));
+    head_ = in.matrix({head});
     parameters_ = in.parameters();
     weight_bytes_ = in.packed_bytes() + embedding_->bytes.size();
     for (int i = 0; i < config.head_dim / 2; ++i)
@@ -164,7 +168,8 @@ class CpuTransformer final : public Transformer {
     std::vector<std::size_t> table_begin;  ///< by row, its first entry of buffers.blocks
     BlockPool* pool;
     ForwardBuffers& b;
-    [[nodiscard]] int count() const { return static_cast<int>(rows.size()); }
+    /// Rows of the layers' products; what lies in those beyond rows.size() does not matter.
+    [[nodiscard]] int product_rows() const { return cpu::padded_rows(static_cast<int>(rows.size())); }
     [[nodiscard]] T* operand() const { return reinterpret_cast<T*>(b.operand.data()); }
   };
 
@@ -198,7 +203,7 @@ class CpuTransformer final : public Transformer {
   }
 
   void resize(Pass* pass) const {
-    const std::size_t m = pass->rows.size();
+    const auto m = static_cast<std::size_t>(pass->product_rows());
     const auto intermediate = static_cast<std::size_t>(config_.intermediate_size);
     const auto grow = [](auto* buffer, std::size_t size) {
       if (buffer->size() < size) buffer->resize(size);
@@ -258,12 +263,15 @@ class CpuTransformer final : public Transformer {
   void attention_part(std::size_t index, Pass* pass) const {
     const Layer& layer = layers_[index];
     normalize(layer.attention_norm, pass);
-    layer.qkv.multiply(pass->operand(), pass->count(), pass->b.query_key_value.data());
+    layer.qkv->multiply(pass->operand(), pass->product_rows(), pass->b.query_key_value.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) { place_token(index, r, pass); });
-    const auto heads = static_cast<std::size_t>(config_.heads);
-    parallel_for(pass->rows.size() * heads,
-                 [&](std::size_t i) { attend(index, i / heads, static_cast<int>(i % heads), pass); });
-    layer.output.multiply(pass->operand(), pass->count(), pass->b.projected.data());
+    const auto kv_heads = static_cast<std::size_t>(config_.kv_heads);
+    parallel_for(pass->rows.size() * kv_heads, [&](std::size_t i) {
+      const int group = config_.heads / config_.kv_heads;
+      const int first = static_cast<int>(i % kv_heads) * group;
+      for (int head = first; head < first + group; ++head) attend(index, i / kv_heads, head, pass);
+    });
+    layer.output->multiply(pass->operand(), pass->product_rows(), pass->b.projected.data());
     add_projected(layer.output_bias, pass);
   }
 
@@ -309,12 +317,12 @@ class CpuTransformer final : public Transformer {
   void mlp_part(const Layer& layer, Pass* pass) const {
     const auto intermediate = static_cast<std::size_t>(config_.intermediate_size);
     normalize(layer.mlp_norm, pass);
-    layer.gate_up.multiply(pass->operand(), pass->count(), pass->b.gate_up.data());
+    layer.gate_up->multiply(pass->operand(), pass->product_rows(), pass->b.gate_up.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) {
       const float* gate = pass->b.gate_up.data() + r * 2 * intermediate;
       kernels_.swiglu(gate, gate + intermediate, config_.intermediate_size, pass->operand() + r * intermediate);
     });
-    layer.down.multiply(pass->operand(), pass->count(), pass->b.projected.data());
+    layer.down->multiply(pass->operand(), pass->product_rows(), pass->b.projected.data());
     add_projected({}, pass);
   }
 
@@ -326,7 +334,7 @@ class CpuTransformer final : public Transformer {
                         static_cast<float>(config_.rms_epsilon),
                         pass->operand() + static_cast<std::size_t>(count++) * hidden());
     }
-    head_.front().multiply(pass->operand(), count, logits.data());
+    head_->multiply(pass->operand(), count, logits.data());
     return static_cast<std::size_t>(count) * static_cast<std::size_t>(config_.vocabulary_size);
   }
 
@@ -336,7 +344,7 @@ class CpuTransformer final : public Transformer {
   const Tensor* embedding_ = nullptr;
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;
-  std::vector<PackedMatrix> head_;  ///< one
+  PackedMatrixPtr head_;
   std::vector<double> frequencies_;
   std::uint64_t parameters_ = 0;
   std::uint64_t weight_bytes_ = 0;
@@ -348,8 +356,9 @@ void check_widths(const TransformerConfig& config) {
       throw ModelError("a layer width of " + std::to_string(width) +
                        " is not supported (it must be a multiple of 16) use another checkpoint");
   if (config.head_dim > cpu::max_head_dim)
-    throw ModelError("a head dimension of " + std::to_string(config.head_dim) + " is not supported (it may be at most " +
-                     std::to_string(cpu::max_head_dim) + ") use another checkpoint");
+    throw ModelError("a head dimension of " + std::to_string(config.head_dim) +
+                     " is not supported (it may be at most " + std::to_string(cpu::max_head_dim) +
+                     ") use another checkpoint");
 }
 
 }  // namespace

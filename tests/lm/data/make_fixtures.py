@@ -1,0 +1,98 @@
+"""Fixtures of the lm module: tiny random checkpoints with the logits that Hugging Face gives in double precision.
+
+    pip install torch transformers safetensors
+    python make_fixtures.py FOLDER
+
+Writes one folder per checkpoint: config.json and model.safetensors (or shards and their index) as transformers saves
+them, expected.f64 (logits, little-endian doubles, [prompt][position][vocabulary]) and expected.json (the prompts, the
+positions whose logits are kept, and how far off the same models are when they compute in bf16). Seeded: the same
+checkpoints every time.
+"""
+import json
+import pathlib
+import sys
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+POSITIONS = [0, 1, 14, 15, 16, 17, 31, 32, 47, 48, 63, 64, 69]  # both sides of the 16-token blocks' borders
+LENGTHS = [70, 33]
+
+COMMON = dict(max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+CHECKPOINTS = {
+    "llama_grouped_f32": (LlamaForCausalLM, torch.float32, None, LlamaConfig(
+        vocab_size=176, hidden_size=64, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, tie_word_embeddings=False, **COMMON)),
+    "llama_bias_tied_bf16": (LlamaForCausalLM, torch.bfloat16, None, LlamaConfig(
+        vocab_size=208, hidden_size=64, intermediate_size=112, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=32, attention_bias=True, tie_word_embeddings=True, rms_norm_eps=1e-5,
+        rope_parameters=dict(rope_type="default", rope_theta=500000.0), **COMMON)),
+    "qwen2_tied_f16": (Qwen2ForCausalLM, torch.float16, None, Qwen2Config(
+        vocab_size=304, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="default", rope_theta=1000000.0), **COMMON)),
+    "llama_sharded": (LlamaForCausalLM, torch.float32, "80KB", LlamaConfig(
+        vocab_size=112, hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=3,
+        num_key_value_heads=3, tie_word_embeddings=False, **COMMON)),
+}
+
+
+def randomize(model, generator):
+    """Weights that give logits of a few units: neither flat nor saturated."""
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if "norm" in name:
+            value = 1.0 + 0.2 * noise
+        elif name.endswith("bias"):
+            value = 0.3 * noise
+        elif "embed_tokens" in name:
+            value = 0.4 * noise
+        else:
+            value = 1.3 * noise / parameter.shape[1] ** 0.5
+            if "lm_head" in name:
+                value = 2.0 * value
+        parameter.data.copy_(value)
+
+
+def logits_of(model, prompts, positions):
+    """[position of every prompt, vocabulary] in double precision."""
+    with torch.no_grad():
+        return torch.cat([model.eval()(prompt[None]).logits[0, kept].double()
+                          for prompt, kept in zip(prompts, positions)])
+
+
+def relative_error(found, exact):
+    """The worst position's max |difference| / max |exact|."""
+    return ((found - exact).abs().amax(1) / exact.abs().amax(1)).max().item()
+
+
+def write_checkpoint(folder, model_class, dtype, shard_size, config, seed):
+    generator = torch.Generator().manual_seed(seed)
+    model = model_class(config)
+    randomize(model, generator)
+    model = model.to(dtype).eval()
+    model.save_pretrained(folder, **({"max_shard_size": shard_size} if shard_size else {}))
+
+    prompts = [torch.randint(0, config.vocab_size, (length,), generator=generator) for length in LENGTHS]
+    positions = [[p for p in POSITIONS if p < length] for length in LENGTHS]
+    # Loaded anew: a conversion to 16 bits would have rounded the rotary frequencies too.
+    exact = logits_of(model_class.from_pretrained(folder, dtype=torch.float32).double(), prompts, positions)
+    rounded = logits_of(model_class.from_pretrained(folder, dtype=torch.bfloat16), prompts, positions)
+    (folder / "expected.f64").write_bytes(exact.numpy().astype("<f8").tobytes())
+    (folder / "expected.json").write_text(json.dumps(
+        {"prompts": [p.tolist() for p in prompts], "positions": positions,
+         "bf16_error": float(f"{relative_error(rounded, exact):.3g}")}) + "\n")
+    print(f"{folder.name}: {sum(f.stat().st_size for f in folder.iterdir()) // 1024} KiB, "
+          f"largest logit {exact.abs().max().item():.2f}, error in bf16 {relative_error(rounded, exact):.3g}")
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    for seed, (name, (model_class, dtype, shard_size, config)) in enumerate(CHECKPOINTS.items()):
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(folder, model_class, dtype, shard_size, config, seed)
+
+
+if __name__ == "__main__":
+    main()

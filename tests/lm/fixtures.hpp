@@ -1,0 +1,67 @@
+// The checkpoints of tests/lm/data, and what the tests do with a loaded one again and again.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lm/config.hpp"
+#include "lm/safetensors.hpp"
+#include "lm/transformer.hpp"
+#include "lm/transformer_tree.hpp"
+
+namespace shoal::lm {
+
+inline const char* const checkpoints[] = {"llama_grouped_f32", "llama_bias_tied_bf16", "qwen2_tied_f16",
+                                          "llama_sharded"};
+
+inline std::filesystem::path fixture(const std::string& name) { return std::filesystem::path(SHOAL_TEST_DATA) / name; }
+
+inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype) {
+  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), dtype);
+}
+
+/// False if the processor cannot run the type: its tests are then skipped.
+inline bool can_run(DType dtype) {
+  if (dtype != DType::bf16) return true;
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#else
+  return false;
+#endif
+}
+
+inline std::vector<TokenId> random_tokens(std::size_t count, int vocabulary_size, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::vector<TokenId> tokens;
+  for (std::size_t i = 0; i < count; ++i)
+    tokens.emplace_back(static_cast<std::int32_t>(generator() % static_cast<std::uint64_t>(vocabulary_size)));
+  return tokens;
+}
+
+inline std::vector<float> logits_of(TransformerTree* tree, const std::vector<ContextId>& contexts,
+                                    int vocabulary_size) {
+  std::vector<float> logits(contexts.size() * static_cast<std::size_t>(vocabulary_size));
+  tree->forward(contexts, logits);
+  return logits;
+}
+
+/// The context of the root and @p tokens, with one reference; nothing on the way keeps one.
+inline ContextId descend(TransformerTree* tree, std::span<const TokenId> tokens) {
+  ContextId at = tree->root();
+  tree->retain(at);
+  for (const TokenId token : tokens) {
+    const ContextId child = tree->extend(at, token);
+    tree->release(at);
+    at = child;
+  }
+  return at;
+}
+
+}  // namespace shoal::lm

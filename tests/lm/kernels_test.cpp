@@ -1,0 +1,352 @@
+// Every instruction set's kernels: the same bits as the baseline's, and close to plain formulas in double precision.
+#include "lm/cpu/kernels.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lm/cpu/kernels_by_isa.hpp"
+#include "lm/cpu/matmul.hpp"
+
+namespace shoal::lm::cpu {
+namespace {
+
+template <class T>
+struct Named {
+  std::string name;
+  const Kernels<T>* kernels;
+};
+
+template <class T>
+std::vector<Named<T>> tables();
+template <>
+std::vector<Named<float>> tables() {
+  std::vector<Named<float>> all = {{"baseline", &baseline_kernels_f32()}};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back({"AVX2", &avx2_kernels_f32()});
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    all.push_back({"AVX-512", &avx512_kernels_f32()});
+#endif
+  return all;
+}
+template <>
+std::vector<Named<Bf16>> tables() {
+  std::vector<Named<Bf16>> all = {{"baseline", &baseline_kernels_bf16()}};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back({"AVX2", &avx2_kernels_bf16()});
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    all.push_back({"AVX-512", &avx512_kernels_bf16()});
+#endif
+  return all;
+}
+
+double to_double(float x) { return x; }
+double to_double(Bf16 x) { return x.to_float(); }
+void assign(double value, float* to) { *to = static_cast<float>(value); }
+void assign(double value, Bf16* to) { *to = Bf16::from_float(static_cast<float>(value)); }
+
+std::vector<float> normal(std::size_t count, std::uint64_t seed, float scale = 1.0F) {
+  std::mt19937_64 generator(seed);
+  std::normal_distribution<float> one(0.0F, scale);
+  std::vector<float> values(count);
+  for (float& value : values) value = one(generator);
+  return values;
+}
+
+template <class T>
+class KernelsTest : public testing::Test {
+ protected:
+  static constexpr double rounding = operand_type<T> == OperandType::bf16 ? 0x1p-8 : 1e-6;
+
+  /// Runs @p compute(kernels, out) for every table; @return what all of them give.
+  template <class Compute>
+  std::vector<double> same_for_all(std::size_t n, const Compute& compute) {
+    std::vector<T> first;
+    for (const auto& [name, kernels] : tables<T>()) {
+      std::vector<T> out(n);
+      compute(*kernels, out.data());
+      if (first.empty()) first = out;
+      EXPECT_EQ(std::memcmp(out.data(), first.data(), n * sizeof(T)), 0) << name;
+    }
+    std::vector<double> values;
+    for (const T x : first) values.push_back(to_double(x));
+    return values;
+  }
+  static void expect_close(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
+    double largest = 0.0;
+    for (const double x : expected) largest = std::max(largest, std::abs(x));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      ASSERT_NEAR(found[i], expected[i], tolerance * std::max(largest, 1e-30)) << "at " << i;
+  }
+};
+
+using Types = testing::Types<float, Bf16>;
+TYPED_TEST_SUITE(KernelsTest, Types);
+
+TYPED_TEST(KernelsTest, RmsNormFollowsItsFormula) {
+  for (const int n : {16, 48, 256, 4864})
+    for (const float scale : {1.0F, 1e-4F, 1e4F}) {
+      const auto size = static_cast<std::size_t>(n);
+      const auto x = normal(size, 1, scale), weight = normal(size, 2);
+
+      const auto found = this->same_for_all(
+          size, [&](const auto& kernels, TypeParam* out) { kernels.rms_norm(x.data(), weight.data(), n, 1e-6F, out); });
+
+      double squares = 0.0;
+      for (const float v : x) squares += static_cast<double>(v) * v;
+      std::vector<double> expected;
+      for (std::size_t i = 0; i < size; ++i) expected.push_back(x[i] / std::sqrt(squares / n + 1e-6) * weight[i]);
+      this->expect_close(found, expected, this->rounding);
+    }
+}
+
+TYPED_TEST(KernelsTest, RmsNormOfZerosIsZero) {
+  const std::vector<float> zeros(32), weight(32, 1.0F);
+
+  const auto found = this->same_for_all(
+      32, [&](const auto& kernels, TypeParam* out) { kernels.rms_norm(zeros.data(), weight.data(), 32, 1e-6F, out); });
+
+  EXPECT_EQ(found, std::vector<double>(32));
+}
+
+TYPED_TEST(KernelsTest, SwigluFollowsItsFormula) {
+  for (const float scale : {1.0F, 30.0F, 1e4F}) {
+    const auto gate = normal(640, 3, scale), up = normal(640, 4);
+
+    const auto found = this->same_for_all(
+        640, [&](const auto& kernels, TypeParam* out) { kernels.swiglu(gate.data(), up.data(), 640, out); });
+
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < 640; ++i)
+      expected.push_back(gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * up[i]);
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
+TYPED_TEST(KernelsTest, RotateTurnsPairsByTheirAngles) {
+  for (const int half : {8, 16, 64, 128}) {
+    const auto size = static_cast<std::size_t>(half);
+    const auto x = normal(2 * size, 5);
+    std::vector<float> cosines, sines, first;
+    for (int i = 0; i < half; ++i) {
+      cosines.push_back(static_cast<float>(std::cos(0.3 * i)));
+      sines.push_back(static_cast<float>(std::sin(0.3 * i)));
+    }
+    for (const auto& [name, kernels] : tables<TypeParam>()) {
+      auto turned = x;
+      kernels->rotate(turned.data(), cosines.data(), sines.data(), half);
+
+      if (first.empty()) first = turned;
+      EXPECT_EQ(turned, first) << name;
+      for (std::size_t i = 0; i < size; ++i) {
+        const double angle = 0.3 * static_cast<double>(i);
+        EXPECT_NEAR(turned[i], x[i] * std::cos(angle) - x[i + size] * std::sin(angle), 1e-6);
+        EXPECT_NEAR(turned[i + size], x[i + size] * std::cos(angle) + x[i] * std::sin(angle), 1e-6);
+      }
+    }
+  }
+}
+
+TYPED_TEST(KernelsTest, ConvertRoundsToNearestAndKeepsNan) {
+  std::vector<float> x = normal(4096 - 16, 6);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float special :
+       {0.0F, -0.0F, infinity, -infinity, 0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, 3.4028235e38F, 1e-40F, 0x1p-149F,
+        std::nanf(""), -std::nanf(""), std::nanf("0x3FFFFF"), 1.0F, 2.0F, 3.0F})
+    x.push_back(special);
+
+  const auto found = this->same_for_all(x.size(), [&](const auto& kernels, TypeParam* out) {
+    kernels.convert(x.data(), static_cast<int>(x.size()), out);
+  });
+
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    TypeParam expected;
+    assign(x[i], &expected);
+    if (std::isnan(x[i]))
+      EXPECT_TRUE(std::isnan(found[i]));
+    else
+      EXPECT_EQ(found[i], to_double(expected));
+  }
+}
+
+/// One head's keys and values in blocks of 16 positions, with NaN wherever nothing was written.
+template <class T>
+struct Head {
+  Head(int positions, int head_dim_, float key_scale)
+      : head_dim(head_dim_),
+        count(positions),
+        keys(normal(static_cast<std::size_t>(positions * head_dim_), 7, key_scale)),
+        values(normal(static_cast<std::size_t>(positions * head_dim_), 8)) {
+    const std::size_t offset = 32;
+    for (int begin = 0; begin < positions; begin += block_positions) {
+      storage.emplace_back(offset + static_cast<std::size_t>(2 * block_positions * head_dim));
+      for (T& x : storage.back()) assign(std::nan(""), &x);
+    }
+    for (int p = 0; p < positions; ++p)
+      for (int d = 0; d < head_dim; ++d) {
+        T* head = storage[static_cast<std::size_t>(p / block_positions)].data() + offset;
+        const int slot = p % block_positions;
+        assign(key(p, d), head + d * block_positions + slot);
+        assign(value(p, d), head + block_positions * head_dim + slot * head_dim + d);
+      }
+    for (const auto& block : storage) blocks.push_back(reinterpret_cast<const std::byte*>(block.data()));
+  }
+  [[nodiscard]] double key(int p, int d) const { return rounded(keys[static_cast<std::size_t>(p * head_dim + d)]); }
+  [[nodiscard]] double value(int p, int d) const { return rounded(values[static_cast<std::size_t>(p * head_dim + d)]); }
+  static double rounded(float x) {
+    T to;
+    assign(x, &to);
+    return to_double(to);
+  }
+  [[nodiscard]] AttentionTask<T> task(const std::vector<float>& query, T* out) const {
+    return {query.data(), blocks.data(), 32, count, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim)), out};
+  }
+  [[nodiscard]] std::vector<double> attend(const std::vector<float>& query) const {
+    std::vector<double> scores;
+    double top = -std::numeric_limits<double>::infinity(), total = 0.0;
+    for (int p = 0; p < count; ++p) {
+      double dot = 0.0;
+      for (int d = 0; d < head_dim; ++d) dot += query[static_cast<std::size_t>(d)] * key(p, d);
+      scores.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
+      top = std::max(top, scores.back());
+    }
+    std::vector<double> sums(static_cast<std::size_t>(head_dim));
+    for (int p = 0; p < count; ++p) {
+      const double weight = std::exp(scores[static_cast<std::size_t>(p)] - top);
+      total += weight;
+      for (int d = 0; d < head_dim; ++d) sums[static_cast<std::size_t>(d)] += weight * value(p, d);
+    }
+    for (double& x : sums) x /= total;
+    return sums;
+  }
+
+  int head_dim;
+  int count;
+  std::vector<float> keys, values;
+  std::vector<std::vector<T>> storage;
+  std::vector<const std::byte*> blocks;
+};
+
+TYPED_TEST(KernelsTest, AttentionFollowsItsFormula) {
+  for (const int head_dim : {16, 32, 48, 64, 80, 128, 256})
+    for (const int positions : {1, 2, 15, 16, 17, 300, 511, 512, 513, 1100}) {
+      const Head<TypeParam> head(positions, head_dim, 1.0F);
+      const auto query = normal(static_cast<std::size_t>(head_dim), 9);
+
+      const auto found =
+          this->same_for_all(static_cast<std::size_t>(head_dim),
+                             [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+
+      this->expect_close(found, head.attend(query), 4 * this->rounding);
+    }
+}
+
+TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {
+  for (const int positions : {1, 17, 300, 700}) {
+    const Head<TypeParam> head(positions, 64, 1e4F);  // scores of some +-1e4: all weight on one position
+    const auto query = normal(64, 9);
+
+    const auto found =
+        this->same_for_all(64, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+
+    this->expect_close(found, head.attend(query), 4 * this->rounding + 1e-3);
+  }
+}
+
+TYPED_TEST(KernelsTest, ANotANumberInTheKeysIsNotHidden) {
+  for (const int bad : {0, 5, 20}) {
+    Head<TypeParam> head(21, 32, 1.0F);
+    TypeParam* key = head.storage[static_cast<std::size_t>(bad / block_positions)].data() + 32 + bad % block_positions;
+    assign(std::nan(""), key);
+    const auto query = normal(32, 9);
+
+    for (const auto& [name, kernels] : tables<TypeParam>()) {
+      std::vector<TypeParam> out(32);
+      kernels->attend(head.task(query, out.data()));
+      EXPECT_TRUE(std::isnan(to_double(out[0]))) << name << ", position " << bad;
+    }
+  }
+}
+
+TYPED_TEST(KernelsTest, ThePanelProductKeepsARowsBitsForAnyNumberOfRows) {
+  constexpr int inputs = 200;
+  std::vector<TypeParam> x(40 * inputs), panel(16 * inputs);
+  const auto x_values = normal(x.size(), 10), panel_values = normal(panel.size(), 11);
+  for (std::size_t i = 0; i < x.size(); ++i) assign(x_values[i], &x[i]);
+  for (std::size_t i = 0; i < panel.size(); ++i) assign(panel_values[i], &panel[i]);
+
+  for (const auto& [name, kernels] : tables<TypeParam>()) {
+    std::vector<float> all(40 * 16);
+    kernels->multiply({x.data(), 40, inputs, panel.data(), 16, all.data(), 16});
+    for (int row = 0; row < 40; ++row)
+      for (int output = 0; output < 16; ++output) {
+        double expected = 0.0;
+        for (int k = 0; k < inputs; ++k)
+          expected += to_double(x[static_cast<std::size_t>(row * inputs + k)]) *
+                      to_double(panel[static_cast<std::size_t>(k * 16 + output)]);
+        ASSERT_NEAR(all[static_cast<std::size_t>(row * 16 + output)], expected, 1e-4) << name;
+      }
+    for (int rows = 1; rows < 20; ++rows) {
+      constexpr int outputs = 13;
+      std::vector<float> some(static_cast<std::size_t>(rows) * 20, -1.0F);
+      kernels->multiply({x.data() + 3 * inputs, rows, inputs, panel.data(), outputs, some.data(), 20});
+      for (int row = 0; row < rows; ++row)
+        for (int output = 0; output < 20; ++output)
+          ASSERT_EQ(some[static_cast<std::size_t>(row * 20 + output)],
+                    output < outputs ? all[static_cast<std::size_t>((row + 3) * 16 + output)] : -1.0F)
+              << name << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST(NumberFormats, EveryHalfBecomesTheFloatOfItsValue) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float found = half_to_float(static_cast<std::uint16_t>(bits));
+    const int exponent = static_cast<int>(bits >> 10U & 0x1FU);
+    const double mantissa = bits & 0x3FFU;
+    const double sign = (bits & 0x8000U) != 0 ? -1.0 : 1.0;
+    if (exponent == 31 && mantissa != 0) {
+      ASSERT_TRUE(std::isnan(found));
+      continue;
+    }
+    double expected = sign * std::ldexp(1024.0 + mantissa, exponent - 25);
+    if (exponent == 0) expected = sign * std::ldexp(mantissa, -24);
+    if (exponent == 31) expected = sign * std::numeric_limits<double>::infinity();
+    ASSERT_EQ(found, expected);
+    ASSERT_EQ(std::signbit(found), sign < 0);
+  }
+}
+
+TEST(NumberFormats, Bf16RoundsToTheNearerNeighbourAndTiesToEven) {
+  std::mt19937_64 generator(3);
+  for (int i = 0; i < 200000; ++i) {
+    const auto x = std::bit_cast<float>(static_cast<std::uint32_t>(generator()));
+    const float rounded = Bf16::from_float(x).to_float();
+    if (std::isnan(x)) {
+      ASSERT_TRUE(std::isnan(rounded));
+      continue;
+    }
+    const Bf16 below{static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16U)};
+    const Bf16 above{static_cast<std::uint16_t>(below.bits + 1)};  // away from zero
+    const double down = std::abs(static_cast<double>(x) - below.to_float());
+    const double up = std::isinf(above.to_float()) ? std::abs(std::ldexp(std::copysign(1.0, x), 128) - x)
+                                                   : std::abs(static_cast<double>(above.to_float()) - x);
+    if (std::isinf(x)) {
+      ASSERT_EQ(rounded, x);
+    } else if (down != up) {
+      ASSERT_EQ(rounded, down < up ? below.to_float() : above.to_float());
+    } else {
+      ASSERT_EQ(Bf16::from_float(x).bits % 2, 0);
+    }
+  }
+  EXPECT_EQ(Bf16::from_float(0x1.01p0F).to_float(), 1.0F);
+  EXPECT_EQ(Bf16::from_float(0x1.03p0F).to_float(), 0x1.04p0F);
+}
+
+}  // namespace
+}  // namespace shoal::lm::cpu

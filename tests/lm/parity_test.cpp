@@ -1,0 +1,106 @@
+// The engine's logits against those of Hugging Face's models in double precision (data/make_fixtures.py).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <tuple>
+
+#include "fixtures.hpp"
+
+namespace shoal::lm {
+namespace {
+
+/// What Hugging Face's model in double precision says of one prompt.
+struct Expected {
+  std::vector<TokenId> prompt;
+  std::vector<std::size_t> positions;       ///< whose logits are known
+  std::vector<std::vector<double>> logits;  ///< by known position
+};
+
+std::vector<Expected> read_expected(const std::filesystem::path& folder, const nlohmann::json& listing,
+                                    int vocabulary_size) {
+  std::ifstream values(folder / "expected.f64", std::ios::binary);
+  std::vector<Expected> all;
+  for (std::size_t i = 0; i < listing["prompts"].size(); ++i) {
+    Expected one;
+    for (const int id : listing["prompts"][i]) one.prompt.emplace_back(id);
+    one.positions = listing["positions"][i].get<std::vector<std::size_t>>();
+    for (std::size_t p = 0; p < one.positions.size(); ++p) {
+      std::vector<double> row(static_cast<std::size_t>(vocabulary_size));
+      values.read(reinterpret_cast<char*>(row.data()), static_cast<std::streamsize>(row.size() * sizeof(double)));
+      one.logits.push_back(std::move(row));
+    }
+    all.push_back(std::move(one));
+  }
+  EXPECT_TRUE(values.good());
+  return all;
+}
+
+/// max |difference| / max |expected|
+double relative_error(const std::vector<float>& found, const std::vector<double>& expected) {
+  double error = 0.0, largest = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    error = std::max(error, std::abs(found[i] - expected[i]));
+    largest = std::max(largest, std::abs(expected[i]));
+  }
+  return error / largest;
+}
+
+class Parity : public testing::TestWithParam<std::tuple<const char*, DType>> {
+ protected:
+  void SetUp() override {
+    if (!can_run(dtype)) GTEST_SKIP() << "this processor cannot compute in bf16";
+    transformer = load(folder, dtype);
+    vocabulary_size = transformer->config().vocabulary_size;
+    std::ifstream in(folder / "expected.json");
+    const auto listing = nlohmann::json::parse(in);
+    cases = read_expected(folder, listing, vocabulary_size);
+    tolerance = dtype == DType::f32 ? 1e-5 : listing["bf16_error"].get<double>();
+  }
+  void note(double error) { worst = std::max(worst, error); }
+  void TearDown() override {
+    if (!IsSkipped()) std::cout << "relative error " << worst << " of " << tolerance << " allowed\n";
+    EXPECT_LE(worst, tolerance);
+  }
+
+  std::filesystem::path folder = fixture(std::get<0>(GetParam()));
+  DType dtype = std::get<1>(GetParam());
+  std::unique_ptr<Transformer> transformer;
+  int vocabulary_size = 0;
+  std::vector<Expected> cases;
+  double tolerance = 0.0;  ///< in bf16 what Hugging Face's own model computes in bf16 is off
+  double worst = 0.0;
+};
+
+TEST_P(Parity, PrefillGivesTheLogitsOfHuggingFace) {
+  for (const Expected& one : cases)
+    for (std::size_t i = 0; i < one.positions.size(); ++i) {
+      TransformerTree tree(*transformer, std::span(one.prompt).first(one.positions[i] + 1));
+      note(relative_error(logits_of(&tree, {tree.root()}, vocabulary_size), one.logits[i]));
+    }
+}
+
+TEST_P(Parity, DecodingTokenByTokenGivesTheLogitsOfHuggingFace) {
+  for (const Expected& one : cases) {
+    TransformerTree tree(*transformer, std::span(one.prompt).first(1));
+    ContextId at = tree.root();
+    std::size_t known = 0;
+    for (std::size_t p = 0; p < one.prompt.size(); ++p) {
+      if (p > 0) at = tree.extend(at, one.prompt[p]);
+      const auto logits = logits_of(&tree, {at}, vocabulary_size);
+      if (known < one.positions.size() && one.positions[known] == p) note(relative_error(logits, one.logits[known++]));
+    }
+    EXPECT_EQ(known, one.positions.size());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, Parity,
+                         testing::Combine(testing::ValuesIn(checkpoints), testing::Values(DType::f32, DType::bf16)),
+                         [](const auto& i) {
+                           return std::string(std::get<0>(i.param)) +
+                                  (std::get<1>(i.param) == DType::f32 ? "_in_f32" : "_in_bf16");
+                         });
+
+}  // namespace
+}  // namespace shoal::lm
