@@ -1,6 +1,6 @@
 // Decoding speed of whole SMC runs beside the roofline of their own matrix products, both measured in this process.
 //
-//   bench_decode [--model qwen-0.5b|minnow|DIR] [--particles 1,8,32,100,256] [--dtype bf16,f32] [--threads 1,2]
+//   bench_decode [--model qwen-0.5b|minnow|DIR] [--particles 1,8,32,100,256] [--dtype bf16,int8,f32] [--threads 1,2]
 //                [--prompt 64] [--tokens 100]
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
@@ -35,7 +35,7 @@ namespace po = boost::program_options;
 struct Settings {
   std::string model = "qwen-0.5b";
   std::vector<int> particles{1, 8, 32, 100, 256};
-  std::vector<std::string> dtypes{"bf16", "f32"};
+  std::vector<std::string> dtypes{"bf16", "int8", "f32"};
   std::vector<int> threads{1, 2};
   int prompt = 64;
   int tokens = 100;
@@ -80,7 +80,9 @@ class NumberModel final : public LanguageModel {
 /// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
 class ProductsOfAStep {
  public:
-  ProductsOfAStep(const lm::TransformerConfig& c, lm::cpu::OperandType type, int max_rows) : packer_(type) {
+  ProductsOfAStep(const lm::TransformerConfig& c, const std::string& dtype, int max_rows)
+      : packer_(dtype == "f32" ? lm::cpu::OperandType::f32 : lm::cpu::OperandType::bf16,
+                dtype == "int8" ? lm::cpu::WeightFormat::int8 : lm::cpu::WeightFormat::as_operands) {
     for (int i = 0; i < c.layers; ++i) {
       add(c.query_size() + 2 * c.kv_size(), c.hidden_size);
       add(c.hidden_size, c.query_size());
@@ -157,9 +159,8 @@ void run_all(const Settings& settings, const fs::path& folder) {
       "draws | weights |\n|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
-    const bool bf16 = dtype == "bf16";
-    const NumberModel model(folder, bf16 ? DType::bf16 : DType::f32);
-    ProductsOfAStep products(model.config(), bf16 ? lm::cpu::OperandType::bf16 : lm::cpu::OperandType::f32, most);
+    const NumberModel model(folder, dtype == "f32" ? DType::f32 : dtype == "int8" ? DType::int8 : DType::bf16);
+    ProductsOfAStep products(model.config(), dtype, most);
     for (const int threads : settings.threads)
       for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);
   }

@@ -45,11 +45,14 @@ while [ $# -gt 0 ]; do
   esac
   shift || true
 done
-[ -n "$checkpoint" ] || fail "no --checkpoint in the command (there would be nothing to go on from) add --checkpoint FILE"
+[ -n "$checkpoint" ] || fail "no --checkpoint in the command (nothing to go on from) add --checkpoint FILE"
 
 # mpirun answers SIGTERM and SIGINT by killing the job a second later, but hands SIGUSR2 and SIGUSR1 on.
-child="" stopped=""
-pass_on() { [ -z "$child" ] || kill -s "$1" "$child" 2>/dev/null; }
+child="" stopped="" signals=0
+pass_on() {
+  signals=$((signals + 1))
+  [ -z "$child" ] || kill -s "$1" "$child" 2>/dev/null
+}
 trap 'stopped=143; pass_on USR2' TERM
 trap 'stopped=130; pass_on USR2' INT
 trap 'stopped=140; pass_on USR2' USR2
@@ -57,6 +60,7 @@ trap 'pass_on USR1' USR1
 
 run_once() {
   local start=()
+  code=127
   if [ -e "$checkpoint" ]; then
     start=(--resume "$checkpoint")
   elif [ -n "$resume" ]; then
@@ -67,10 +71,12 @@ run_once() {
   "${command[@]}" "${start[@]}" &
   child=$!
   set +m
-  while :; do
+  while :; do # a signal ends `wait`, not the child
+    local before=$signals status
     wait "$child"
-    code=$?
-    kill -0 "$child" 2>/dev/null || break # else a signal has interrupted the wait
+    status=$?
+    [ "$status" -eq 127 ] || code=$status # 127: it had been waited for already
+    [ "$signals" -gt "$before" ] || break
   done
   child=""
 }

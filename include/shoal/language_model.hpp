@@ -54,7 +54,7 @@ struct ModelSummary {
   std::string id;            ///< directory, hub id or file as the user gave it
   std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
   std::string device;        ///< cpu
-  std::string dtype;         ///< f32 or bf16, as computed
+  std::string dtype;         ///< f32, bf16 or int8, as computed
   std::string hash;          ///< fingerprint of configuration and weights, hex
   std::uint64_t parameters = 0;
   std::uint64_t weight_bytes = 0;
@@ -88,7 +88,7 @@ class LanguageModel {
   [[nodiscard]] virtual std::vector<double> score(std::span<const TokenId> ids) const = 0;
 };
 
-enum class DType { automatic, f32, bf16 };
+enum class DType { automatic, f32, bf16, int8 };
 
 /// @param source a checkpoint directory, a Hugging Face id in the local hub cache, `minnow`, or `tabular:FILE`
 /// @throws ModelError, with the download command when a hub id is not in the cache

@@ -13,7 +13,8 @@ DType dtype_of(const std::string& name) {
   if (name == "auto") return DType::automatic;
   if (name == "f32") return DType::f32;
   if (name == "bf16") return DType::bf16;
-  throw UsageError("bad dtype '" + name + "' (not known) choose one of auto, f32, bf16");
+  if (name == "int8") return DType::int8;
+  throw UsageError("bad dtype '" + name + "' (not known) choose one of auto, f32, bf16, int8");
 }
 
 std::string source_of(const ModelSettings& settings) {

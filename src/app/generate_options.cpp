@@ -117,7 +117,10 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "workers", to(&o->workers, "W"),
       "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
       "device", to(&o->device, "NAME"), "auto or cpu (auto)")(
-      "dtype", to(&o->dtype, "TYPE"), "auto, f32 or bf16 (auto: bf16 where the processor computes it)")(
+      "dtype", to(&o->dtype, "TYPE"),
+      "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
+      "processor "
+      "computes it)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -198,7 +201,8 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options) {
 }
 
 DType parse_dtype(const std::string& name) {
-  return parse_name<DType>("dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}});
+  return parse_name<DType>(
+      "dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}});
 }
 
 std::string check_device(const GenerateOptions& options) {

@@ -40,7 +40,7 @@ OptionSet option_set(ScoreOptions* o) {
       "the text")("file", po::value(&o->file)->value_name("FILE"), "read the text from a file")(
       "ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
       "device", po::value(&o->device)->value_name("NAME"), "auto or cpu (auto)")(
-      "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32 or bf16 (auto)")(
+      "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32, bf16 or int8 (auto)")(
       "json", po::bool_switch(&o->json), "print one JSON object")("help,h", "show this text");
   return set;
 }

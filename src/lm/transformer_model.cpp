@@ -71,6 +71,8 @@ std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) 
   return to_hex(hash.value());
 }
 
+std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
+
 std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
 
 /// ln p of one token under one row of logits.
@@ -95,7 +97,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType
   summary_ = {.id = std::move(id),
               .architecture = config.architecture,
               .device = "cpu",
-              .dtype = transformer_->dtype() == DType::bf16 ? "bf16" : "f32",
+              .dtype = name_of(transformer_->dtype()),
               .hash = checkpoint_hash(folder, *weights),
               .parameters = transformer_->parameters(),
               .weight_bytes = transformer_->weight_bytes(),

@@ -2,18 +2,11 @@
 // White space as transformers renders templates: trim_blocks and lstrip_blocks on, {%- and -%} honoured.
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace shoal::text {
-
-/// A fault in a template, with its line.
-class TemplateError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 struct TemplateToken {
   enum class Kind {
@@ -34,7 +27,7 @@ struct TemplateToken {
   int line;
 };
 
-/// @throws TemplateError
+/// @throws TemplateError with the line
 std::vector<TemplateToken> template_tokens(std::string_view source);
 
 }  // namespace shoal::text

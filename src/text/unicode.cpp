@@ -58,12 +58,6 @@ Part first_part(std::string_view text) {
   return {good, good == length};
 }
 
-std::string_view last_character(std::string_view text) {
-  std::size_t begin = text.size() - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) --begin;
-  return text.substr(begin);
-}
-
 bool is_space(utf8proc_int32_t c) {
   const auto category = utf8proc_category(c);
   return (c >= 9 && c <= 13) || c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
@@ -125,7 +119,19 @@ std::string_view first_character(std::string_view text) {
   return text.substr(0, first_part(text).length);
 }
 
+std::string_view last_character(std::string_view text) {
+  std::size_t begin = text.size() - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) --begin;
+  return text.substr(begin);
+}
+
 char32_t code_point_of(std::string_view character) { return static_cast<char32_t>(decode(character).first); }
+
+std::string encoded(char32_t code_point) {
+  std::string character;
+  append_utf8(code_point, &character);
+  return character;
+}
 
 std::vector<std::string> characters(std::string_view text) {
   std::vector<std::string> all;

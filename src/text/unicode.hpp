@@ -16,7 +16,9 @@ std::string replace_invalid_utf8(std::string_view bytes);
 
 /// The character that valid UTF-8 begins with; @p text is not empty.
 std::string_view first_character(std::string_view text);
+std::string_view last_character(std::string_view text);
 char32_t code_point_of(std::string_view character);
+std::string encoded(char32_t code_point);
 /// The characters of valid UTF-8, as strings.
 std::vector<std::string> characters(std::string_view text);
 void append_utf8(char32_t code_point, std::string* out);

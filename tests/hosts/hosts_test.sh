@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Three hosts on this machine: network namespaces with one address each, joined by a bridge. Open MPI starts a rank or two
-# on each and sends over TCP; the answer has to be that of one process, bit for bit.
+# Three hosts on this machine: network namespaces with one address each, joined by a bridge. Open MPI starts a rank or
+# two on each and sends over TCP; the answer has to be that of one process, bit for bit.
 #   hosts_test.sh SHOAL
 # Everything happens in namespaces made here; they end with this script, even if it is killed.
 set -euo pipefail
@@ -73,7 +73,8 @@ job=(shoal generate --prompt "Tell me about cats." --particles 60 --max-tokens 4
 # spread HOSTS RANKS: the job over TCP, from the first host.
 spread() {
   "$work/remote" h1 "cd '$work' && exec timeout 60 mpirun --mca plm rsh --mca plm_rsh_agent '$work/remote' \
-    --mca btl tcp,self --mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24 --mca orte_tmpdir_base '$work' \
+    --mca btl tcp,self --mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24 \
+    --mca orte_tmpdir_base '$work' \
     --host $1 -n $2 --map-by node -x PATH $(printf '%q ' "${job[@]}" --trace "$work/$2.h5")" \
     >"$work/$2.json" 2>"$work/$2.err" || fail "exit code $? with $2 ranks on $1"
 }

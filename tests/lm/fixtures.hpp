@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lm/config.hpp"
+#include "lm/cpu/int8_matrix.hpp"
 #include "lm/safetensors.hpp"
 #include "lm/transformer.hpp"
 #include "lm/transformer_tree.hpp"
@@ -27,8 +28,13 @@ inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DT
   return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), dtype);
 }
 
+inline std::string name_of(DType dtype) {
+  return dtype == DType::f32 ? "_in_f32" : dtype == DType::int8 ? "_in_int8" : "_in_bf16";
+}
+
 /// False if the processor cannot run the type: its tests are then skipped.
 inline bool can_run(DType dtype) {
+  if (dtype == DType::int8) return cpu::has_vnni();
   if (dtype != DType::bf16) return true;
 #ifdef __x86_64__
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");

@@ -24,7 +24,7 @@ class Invariance : public testing::TestWithParam<std::tuple<const char*, DType>>
   static constexpr std::size_t prompt_size = 21;
 
   void SetUp() override {
-    if (!can_run(std::get<1>(GetParam()))) GTEST_SKIP() << "this processor cannot compute in bf16";
+    if (!can_run(std::get<1>(GetParam()))) GTEST_SKIP() << "this processor cannot compute in this type";
     set_worker_threads(1);
     transformer = load(fixture(std::get<0>(GetParam())), std::get<1>(GetParam()));
     vocabulary_size = transformer->config().vocabulary_size;
@@ -151,11 +151,9 @@ TEST_P(Invariance, APromptLongerThanAChunkOfRows) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Invariance,
-                         testing::Combine(testing::ValuesIn(checkpoints), testing::Values(DType::f32, DType::bf16)),
-                         [](const auto& i) {
-                           return std::string(std::get<0>(i.param)) +
-                                  (std::get<1>(i.param) == DType::f32 ? "_in_f32" : "_in_bf16");
-                         });
+                         testing::Combine(testing::ValuesIn(checkpoints),
+                                          testing::Values(DType::f32, DType::bf16, DType::int8)),
+                         [](const auto& i) { return std::get<0>(i.param) + name_of(std::get<1>(i.param)); });
 
 }  // namespace
 }  // namespace shoal::lm

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "lm/checkpoint_folder.hpp"
+#include "lm/cpu/int8_matrix.hpp"
 #include "shoal/error.hpp"
 #include "shoal/language_model.hpp"
 
@@ -143,6 +144,30 @@ TEST(ShippedModel, ScoresWhatItsContextTreeSays) {
     EXPECT_NEAR(log_p[i], expected, 1e-9 + 1e-9 * std::abs(expected)) << i;
     context = tree->extend(context, ids[i]);
   }
+}
+
+TEST(ShippedModel, LosesLittleInEightBits) {
+  if (!cpu::has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
+  const auto exact = load_model("minnow", DType::f32);
+  const auto rounded = load_model("minnow", DType::int8);
+  const std::vector<ChatMessage> conversation{
+      {"user", "What is a particle filter?"},
+      {"assistant",
+       "A particle filter is a Monte Carlo method that estimates something you cannot see from noisy "
+       "measurements. Particles with a high weight are copied, particles with a low weight are dropped, "
+       "and the crowd moves on. I hope that helps!"}};
+  const auto ids = exact->encode(exact->render_chat(conversation), SpecialTokens::no);
+  const auto total = [](const std::vector<double>& log_p) {
+    double sum = 0.0;
+    for (std::size_t i = 1; i < log_p.size(); ++i) sum += log_p[i];
+    return sum;
+  };
+
+  const double a = total(exact->score(ids));
+  const double b = total(rounded->score(ids));
+
+  EXPECT_EQ(rounded->summary().dtype, "int8");
+  EXPECT_NEAR(a, b, 0.05 * std::abs(a)) << "nats over " << ids.size() << " tokens";
 }
 
 TEST(ShippedModel, RefusesWhatDoesNotFitItsContext) {

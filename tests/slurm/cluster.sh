@@ -1,4 +1,5 @@
-# Source me: a Slurm cluster of two nodes on this machine, private to the test: own folder, own munge key, loopback only.
+# shellcheck shell=bash
+# Source me: a Slurm cluster of two nodes on this machine, private to the test: own folder, own munge key, loopback.
 # No service of the system is touched. `start_cluster` or exit 77 (skipped).
 
 skip() {
@@ -22,12 +23,13 @@ until_true() {
   done
 }
 
-# Runs this test again with its own network and process numbers, if we may: nothing outside is reachable, and whatever it
-# started ends with it, even if it is killed.
+# Runs this test again with its own network and process numbers, if we may: nothing outside is reachable, and whatever
+# it started ends with it, even if it is killed.
 isolate() {
   [ -z "${SHOAL_ISOLATED:-}" ] || return 0
   # A name and an address that resolve without asking anybody: 192.0.2.1 is reserved for documentation.
-  local ours='hostname localhost && ip link set lo up && ip addr add 192.0.2.1/32 dev lo && mount -t tmpfs none /dev/shm'
+  local ours='hostname localhost && ip link set lo up && ip addr add 192.0.2.1/32 dev lo &&
+    mount -t tmpfs none /dev/shm'
   local private=(unshare --net --uts --pid --fork --mount-proc --kill-child)
   if "${private[@]}" bash -c "$ours" 2>/dev/null; then
     SHOAL_ISOLATED=yes exec "${private[@]}" bash -c "$ours"' && exec "$@"' bash "$@"
@@ -124,7 +126,7 @@ start_cluster() {
     tail -n 5 "$cluster"/log/*
     skip "Slurm does not start here (see above)"
   }
-  cd "$cluster/work"
+  cd "$cluster/work" || exit 1
 }
 
 # job_is STATE JOB
@@ -133,6 +135,6 @@ job_ended() { ! squeue -h -j "$1" -t PENDING,RUNNING,COMPLETING,SUSPENDED -o %i 
 
 # await STATE JOB: waits for the end of the job and wants that state.
 await() {
-  until_true 60 job_ended "$2" || fail "job $2 does not end: $(scontrol show job -o "$2")"
+  until_true 120 job_ended "$2" || fail "job $2 does not end: $(scontrol show job -o "$2")"
   job_is "$1" "$2" || fail "job $2 is not $1: $(scontrol show job -o "$2")"
 }

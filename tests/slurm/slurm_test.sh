@@ -10,7 +10,7 @@ isolate "$0" "$@"
 PATH=$(dirname "$1"):$PATH
 
 small=(--prompt "Tell me about cats." --particles 24 --max-tokens 24 --batch-size 6 --json --quiet)
-long=(--prompt "Tell me about cats." --particles 256 --max-tokens 120 --batch-size 2 --ess-threshold 0.9
+long=(--prompt "Tell me about cats." --particles 600 --max-tokens 120 --batch-size 2 --ess-threshold 0.9
   --style conversational --json --quiet)
 
 direct() { shoal generate --workers 1 "$@"; }
@@ -45,7 +45,11 @@ many_nodes() {
 gpus() {
   direct "${small[@]}" >direct.json
   mkdir bin
-  printf '#!/bin/sh\necho "$SLURMD_NODENAME $CUDA_VISIBLE_DEVICES" >>%q\nexec %q "$@"\n' "$PWD/seen" "$(command -v shoal)" >bin/shoal
+  cat >bin/shoal <<END
+#!/bin/sh
+echo "\$SLURMD_NODENAME \$CUDA_VISIBLE_DEVICES" >>'$PWD/seen'
+exec '$(command -v shoal)' "\$@"
+END
   chmod +x bin/shoal
   local launcher
   for launcher in srun mpirun; do

@@ -113,6 +113,21 @@ TEST(Restart, FromABatchThatWasCutShortEndsInTheSameBits) {
   }
 }
 
+TEST(Restart, ARunThatDiesOutSaysTheSameFromAnyBatch) {
+  const auto short_lived = [](const std::string& text) { return text.size() <= 4 + text.find('b') % 3 ? 1.0 : 0.0; };
+  const test::ToyModel endless({"a", "b"}, {}, [](std::span<const TokenId>) { return std::vector{1.0, 2.0}; });
+  for (const Cost cost : {Cost::cheap, Cost::expensive}) {
+    const World world{"extinct",
+                      endless,
+                      {test::likes_a(), std::make_shared<test::TextPotential>("short", short_lived, short_lived, cost)},
+                      {.particles = 9, .batch_size = 2, .max_tokens = 50, .ess_threshold = 0.0}};
+    const Told whole = tell(world, without_deadline(1));
+    EXPECT_NE(whole.answer.find("extinct by short"), std::string::npos) << whole.answer;
+    EXPECT_GE(whole.states.size(), 2U);
+    for (const RunState& state : whole.states) expect_goes_on(world, state, whole, 2);
+  }
+}
+
 TEST(Restart, MayBeRepeated) {
   const World world = worlds().back();
   const Told whole = tell(world, without_deadline(1));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -12,43 +14,120 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-TEST(ChatTemplate, RendersAsTransformersDoes) {
+Json read_fixture() {
   std::ifstream in(SHOAL_TEST_DATA "/chat_templates.json");
-  const Json cases = Json::parse(in);
-  ASSERT_GT(cases.size(), 30U);
+  return Json::parse(in);
+}
 
-  for (const Json& one : cases) {
-    const ChatTemplate chat(one["template"].get<std::string>());
-    if (one.contains("text")) {
-      EXPECT_EQ(chat.render(one["variables"]), one["text"].get<std::string>()) << one["name"] << one["variables"];
-    } else {
-      try {
-        const std::string text = chat.render(one["variables"]);
-        FAIL() << one["name"] << " rendered " << text;
-      } catch (const UsageError& error) {
-        EXPECT_NE(std::string(error.what()).find(one["error"].get<std::string>()), std::string::npos) << error.what();
-      }
-    }
+/// The moment that the fixtures were rendered at, 2026-11-24 09:05 local time.
+std::chrono::system_clock::time_point fixture_time() {
+  std::tm fields{};
+  fields.tm_year = 126;
+  fields.tm_mon = 10;
+  fields.tm_mday = 24;
+  fields.tm_hour = 9;
+  fields.tm_min = 5;
+  fields.tm_isdst = -1;
+  return std::chrono::system_clock::from_time_t(std::mktime(&fields));
+}
+
+/// The text, or the line of the error.
+std::string rendered(const std::string& source, const Json& variables) {
+  try {
+    return ChatTemplate(source).render(variables, fixture_time());
+  } catch (const Error& error) {
+    return std::string("refused: ") + error.what();
   }
 }
 
-std::string problem_of(const std::string& source) {
-  try {
-    return "rendered " + ChatTemplate(source).render(Json{{"messages", Json::array()}});
-  } catch (const ModelError& error) {
-    return error.what();
+TEST(ChatTemplate, RendersAsTransformersDoes) {
+  const Json fixture = read_fixture();
+  ASSERT_GT(fixture["cases"].size(), 400U);
+
+  for (const Json& one : fixture["cases"]) {
+    const Json& variables = fixture["variables"][one[1].get<std::size_t>()];
+    const std::string text = rendered(fixture["templates"][one[0].get<std::string>()], variables);
+    if (one[2].is_string())
+      EXPECT_EQ(text, one[2].get<std::string>()) << one[0] << variables.dump();
+    else
+      EXPECT_TRUE(text.starts_with("refused: ")) << one[0] << variables.dump() << text;
+  }
+}
+
+TEST(ChatTemplate, RefusesInTheTemplatesOwnWords) {
+  const Json variables = {{"messages", Json::array()}};
+
+  EXPECT_THROW((void)ChatTemplate("{{ raise_exception('only users') }}").render(variables), UsageError);
+  EXPECT_NE(rendered("{{ raise_exception('only users') }}", variables).find("(only users)"), std::string::npos);
+}
+
+TEST(ChatTemplate, RefusesWhatJinjaRefuses) {
+  const Json fixture = read_fixture();
+
+  for (const std::string source : fixture["faulty"]) {
+    const std::string text = rendered(source, fixture["variables"][0]);
+    EXPECT_TRUE(text.starts_with("refused: cannot use the chat template (")) << source << " gave " << text;
+    EXPECT_NE(text.find("at line 1"), std::string::npos) << source << " gave " << text;
   }
 }
 
 TEST(ChatTemplate, NamesTheLineAndWhatIsNotSupported) {
-  EXPECT_NE(problem_of("a\n{% macro f() %}{% endmacro %}").find("'macro' is not supported at line 2"),
-            std::string::npos);
-  EXPECT_NE(problem_of("{{ 'x' | md5 }}").find("filter 'md5'"), std::string::npos);
-  EXPECT_NE(problem_of("{{ f() }}").find("function 'f'"), std::string::npos);
-  EXPECT_NE(problem_of("{% if true %}x").find("missing 'endif'"), std::string::npos);
-  EXPECT_NE(problem_of("{{ 'x").find("unclosed string"), std::string::npos);
-  EXPECT_NE(problem_of("{{ (1 }}").find("expected ')'"), std::string::npos);
-  EXPECT_NE(problem_of("{{ missing.member.member }}").find("undefined"), std::string::npos);
+  const std::pair<const char*, const char*> refused[] = {
+      {"a\n{% include 'x' %}", "statement 'include' is not supported at line 2"},
+      {"a\n\n{% call f() %}{% endcall %}", "statement 'call' is not supported at line 3"},
+      {"{% do x %}", "statement 'do'"},
+      {"{% for x in y recursive %}{% endfor %}", "'recursive' is not supported"},
+      {"{% for x in y %}{% macro f() %}{% endmacro %}{% endfor %}", "'macro' inside a loop"},
+      {"\n{{ 'x' | md5 }}", "filter 'md5' is not supported at line 2"},
+      {"{{ 'x' is odd_one }}", "test 'odd_one' is not supported"},
+      {"{{ '{}'.format(1) }}", "method 'format' is not supported"},
+      {"{{ '%s' % 1 }}", "formatting a text with '%' is not supported"},
+      {"{{ f() }}", "'f' is undefined"},
+      {"{{ f(*x) }}", "unpacking arguments with '*' is not supported"},
+      {"{{ joiner() }}", "function 'joiner' is not supported"},
+      {"{% for x in 'a' %}{{ loop.changed(x) }}{% endfor %}", "'loop.changed' is not supported"},
+      {"{{ '\\N{DASH}' }}", "'\\N' in a string is not supported"},
+      {"{{ {1: 2} }}", "keys that are no texts"},
+      {"{% if true %}x", "missing 'endif'"},
+      {"{{ 'x", "unclosed string"},
+      {"{{ missing.member.member }}", "'missing' is undefined"},
+      {"\xff", "not UTF-8"}};
+
+  for (const auto& [source, named] : refused) {
+    const std::string text = rendered(source, Json{{"messages", Json::array()}});
+    EXPECT_NE(text.find(named), std::string::npos) << source << " gave " << text;
+  }
+}
+
+std::string repeated(const std::string& unit, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += unit;
+  return text;
+}
+
+TEST(ChatTemplate, RefusesToRecurseWorkOrWriteWithoutBound) {
+  const std::string sources[] = {
+      "{{ " + repeated("(", 10'000) + "1" + repeated(")", 10'000) + " }}",
+      "{{ " + repeated("not ", 10'000) + "1 }}",
+      "{{ 1" + repeated(" + 1", 10'000) + " }}",
+      "{{ x" + repeated(".a", 10'000) + " }}",
+      repeated("{% if true %}", 10'000) + repeated("{% endif %}", 10'000),
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+      "{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+      "{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}",
+      "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}",
+      "{{ 'a' * 9999999999 }}",
+      "{{ 'aaaa' | replace('a', 'b' * 9999999) }}",
+      "{% for i in range(99999) %}{{ 'x' * 9999 }}{% endfor %}",
+      "{{ range(9999999) }}",
+      "{{ 9 ** 99 }}",
+      "{{ 9223372036854775807 + 1 }}"};
+
+  for (const std::string& source : sources) {
+    const std::string text = rendered(source, Json{{"messages", Json::array()}});
+    EXPECT_TRUE(text.starts_with("refused: cannot use the chat template (")) << source.substr(0, 80);
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "lm/number_formats.hpp"
 
@@ -39,6 +40,16 @@ struct PanelTask {
   std::ptrdiff_t stride;  ///< between rows of y
 };
 
+/// One row of integer sums on its way to floats.
+struct ScaleTask {
+  const std::int32_t* sums;
+  const std::int32_t* offsets;  ///< taken off the sums
+  const float* scales;
+  float row_scale;
+  int outputs;
+  float* y;
+};
+
 /// T: float or Bf16, the type of a product's operand.
 template <class T>
 struct Kernels {
@@ -52,6 +63,9 @@ struct Kernels {
   /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
   void (*attend)(const AttentionTask<T>& task);
   void (*multiply)(const PanelTask<T>& task);
+  /// out = round(x / scale) + 128, where scale = max |x| / 127; n a multiple of 16. @return scale
+  float (*round_row)(const T* x, int n, std::uint8_t* out);
+  void (*scale_sums)(const ScaleTask& task);
 };
 
 /// For the processor at hand.

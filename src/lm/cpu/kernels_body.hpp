@@ -18,6 +18,7 @@ constexpr int lanes = 16;
 using Floats = float __attribute__((vector_size(4 * lanes)));
 using Words = std::uint32_t __attribute__((vector_size(4 * lanes)));
 using Halves = std::uint16_t __attribute__((vector_size(2 * lanes)));
+using Bytes = std::uint8_t __attribute__((vector_size(lanes)));
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
@@ -260,10 +261,31 @@ void multiply(const PanelTask<T>& task) {
   if (row < task.rows) multiply_rows<1>(task, row);
 }
 
+template <class T>
+float round_row(const T* x, int n, std::uint8_t* out) {
+  constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
+  Floats largest{};
+  for (int i = 0; i < n; i += lanes) largest = larger(larger(load(x + i), -load(x + i)), largest);
+  const float scale = maximum(largest) / 127.0F;
+  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
+  for (int i = 0; i < n; i += lanes) {
+    const Words words = reinterpret_cast<Words>(load(x + i) * inverse + shift) + 128U;
+    const Bytes bytes = __builtin_convertvector(words, Bytes);
+    __builtin_memcpy(out + i, &bytes, sizeof bytes);
+  }
+  return scale;
+}
+
+void scale_sums(const ScaleTask& task) {
+  for (int i = 0; i < task.outputs; ++i)
+    task.y[i] = static_cast<float>(task.sums[i] - task.offsets[i]) * (task.scales[i] * task.row_scale);
+}
+
 #undef SHOAL_KERNEL
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, rotate, swiglu<T>, convert<T>, attend<T>, multiply<T>};
+constexpr Kernels<T> this_table{rms_norm<T>, rotate,      swiglu<T>,    convert<T>,
+                                attend<T>,   multiply<T>, round_row<T>, scale_sums};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

@@ -1,37 +1,20 @@
 #include "lm/cpu/matmul.hpp"
 
 #include <algorithm>
-#include <dnnl.hpp>
-#include <mutex>
 
 #include "base/parallel.hpp"
 #include "lm/aligned.hpp"
+#include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cpu/one_dnn_product.hpp"
 
 namespace shoal::lm::cpu {
 namespace {
 
 using dnnl::memory;
 
-/// AMX tiles are left out: their results would depend on the number of rows.
-const dnnl::engine& engine() {
-  static const dnnl::engine cpu = [] {
-    dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_bf16);
-    return dnnl::engine(dnnl::engine::kind::cpu, 0);
-  }();
-  return cpu;
-}
-
 memory::data_type data_type(OperandType type) {
   return type == OperandType::f32 ? memory::data_type::f32 : memory::data_type::bf16;
-}
-
-dnnl::matmul::primitive_desc describe(const memory::desc& x, const memory::desc& weights, const memory::desc& y) {
-#if DNNL_VERSION_MAJOR >= 3
-  return {engine(), x, weights, y};
-#else
-  return {dnnl::matmul::desc(x, weights, y), engine()};
-#endif
 }
 
 }  // namespace
@@ -53,70 +36,19 @@ ProductLibrary best_library(OperandType type) {
   return ProductLibrary::own;
 }
 
-/// The code for products with matrices of one shape, compiled per number of rows on first use.
-class ProductPlan {
- public:
-  ProductPlan(int outputs, int inputs, OperandType type)
-      : outputs_(outputs),
-        inputs_(inputs),
-        type_(data_type(type)),
-        packed_(
-            describe(operand(typical_rows), {{inputs, outputs}, type_, memory::format_tag::any}, result(typical_rows))
-                .weights_desc()) {}
-
-  [[nodiscard]] const memory::desc& packed() const { return packed_; }
-
-  void multiply(const void* x, int rows, const memory& weights, float* y) {
-    const dnnl::matmul& product = compiled(rows);
-    dnnl::stream stream(engine());
-    product.execute(stream, {{DNNL_ARG_SRC, memory(operand(rows), engine(), const_cast<void*>(x))},
-                             {DNNL_ARG_WEIGHTS, weights},
-                             {DNNL_ARG_DST, memory(result(rows), engine(), y)}});
-    stream.wait();
-  }
-
- private:
-  static constexpr int typical_rows = 256;
-
-  [[nodiscard]] memory::desc operand(int rows) const { return {{rows, inputs_}, type_, memory::format_tag::ab}; }
-  [[nodiscard]] memory::desc result(int rows) const {
-    return {{rows, outputs_}, memory::data_type::f32, memory::format_tag::ab};
-  }
-  const dnnl::matmul& compiled(int rows) {
-    const std::lock_guard lock(mutex_);
-    auto found = by_rows_.find(rows);
-    if (found == by_rows_.end())
-      found = by_rows_.emplace(rows, dnnl::matmul(describe(operand(rows), packed_, result(rows)))).first;
-    return found->second;
-  }
-
-  int outputs_;
-  int inputs_;
-  memory::data_type type_;
-  memory::desc packed_;
-  std::mutex mutex_;
-  std::map<int, dnnl::matmul> by_rows_;
-};
-
 namespace {
 
 class OneDnnMatrix final : public PackedMatrix {
  public:
-  OneDnnMatrix(std::shared_ptr<ProductPlan> plan, const MatrixView& matrix)
-      : plan_(std::move(plan)), weights_(plan_->packed(), engine()) {
-    memory plain({{matrix.inputs, matrix.outputs}, data_type(matrix.type), memory::format_tag::ba}, engine(),
-                 const_cast<void*>(matrix.data));
-    dnnl::stream stream(engine());
-    dnnl::reorder(plain, weights_).execute(stream, plain, weights_);
-    stream.wait();
-  }
-  [[nodiscard]] std::size_t bytes() const override { return plan_->packed().get_size(); }
+  OneDnnMatrix(std::shared_ptr<OneDnnProduct> product, const MatrixView& matrix)
+      : product_(std::move(product)), weights_(product_->pack(matrix.data, data_type(matrix.type))) {}
+  [[nodiscard]] std::size_t bytes() const override { return product_->packed().get_size(); }
   void multiply(const void* x, int rows, float* y) const override {
-    if (rows > 0) plan_->multiply(x, rows, weights_, y);
+    if (rows > 0) product_->multiply(x, rows, weights_, y);
   }
 
  private:
-  std::shared_ptr<ProductPlan> plan_;
+  std::shared_ptr<OneDnnProduct> product_;
   memory weights_;
 };
 
@@ -169,14 +101,21 @@ class OwnMatrix final : public PackedMatrix {
 
 }  // namespace
 
+MatrixPacker::MatrixPacker(OperandType type, WeightFormat format) : MatrixPacker(type, best_library(type)) {
+  if (format == WeightFormat::int8) int8_ = std::make_shared<Int8Products>();
+}
+
 PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {
+  if (int8_) return pack_int8(matrix, type_, int8_);
   if (library_ == ProductLibrary::own) {
     if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(matrix);
     return std::make_unique<OwnMatrix<float>>(matrix);
   }
-  auto& plan = plans_[{matrix.outputs, matrix.inputs}];
-  if (!plan) plan = std::make_shared<ProductPlan>(matrix.outputs, matrix.inputs, type_);
-  return std::make_unique<OneDnnMatrix>(plan, matrix);
+  auto& product = products_[{matrix.outputs, matrix.inputs}];
+  if (!product)
+    product = std::make_shared<OneDnnProduct>(matrix.outputs, matrix.inputs,
+                                              ProductTypes{data_type(type_), data_type(type_), memory::data_type::f32});
+  return std::make_unique<OneDnnMatrix>(product, matrix);
 }
 
 }  // namespace shoal::lm::cpu

@@ -48,20 +48,24 @@ ProductLibrary best_library(OperandType type);
 /// compiled for itself, so let there be few.
 inline int padded_rows(int rows) { return rows <= 8 ? rows : (rows + 3) / 4 * 4; }
 
-class ProductPlan;
+enum class WeightFormat { as_operands, int8 };
+
+class OneDnnProduct;
+struct Int8Products;
 
 /// Packs the matrices of one model; those of equal shape share their compiled code.
 class MatrixPacker {
  public:
-  /// @param type of the products' operands
-  explicit MatrixPacker(OperandType type) : MatrixPacker(type, best_library(type)) {}
+  /// @param type of the products' operands @param format int8 only if has_vnni()
+  explicit MatrixPacker(OperandType type, WeightFormat format = WeightFormat::as_operands);
   MatrixPacker(OperandType type, ProductLibrary library) : type_(type), library_(library) {}
   [[nodiscard]] PackedMatrixPtr pack(const MatrixView& matrix);
 
  private:
   OperandType type_;
   ProductLibrary library_;
-  std::map<std::pair<int, int>, std::shared_ptr<ProductPlan>> plans_;
+  std::shared_ptr<Int8Products> int8_;  ///< null unless the weights are packed in int8
+  std::map<std::pair<int, int>, std::shared_ptr<OneDnnProduct>> products_;
 };
 
 }  // namespace shoal::lm::cpu

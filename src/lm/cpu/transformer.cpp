@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/parallel.hpp"
+#include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/matmul.hpp"
 #include "shoal/error.hpp"
@@ -67,7 +68,8 @@ class StackedMatrix {
 /// Reads tensors by name, counting parameters.
 class WeightReader {
  public:
-  WeightReader(const Safetensors& weights, cpu::OperandType type) : weights_(weights), packer_(type) {}
+  WeightReader(const Safetensors& weights, cpu::OperandType type, cpu::WeightFormat format)
+      : weights_(weights), packer_(type, format) {}
 
   const Tensor& tensor(const std::string& name, std::vector<std::int64_t> shape) {
     const Tensor& found = weights_.get(name, shape);
@@ -125,9 +127,9 @@ void add(std::span<const float> from, float* to) {
 template <class T>
 class CpuTransformer final : public Transformer {
  public:
-  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights)
-      : config_(config), weights_(std::move(weights)), kernels_(cpu::kernels<T>()) {
-    WeightReader in(*weights_, cpu::operand_type<T>);
+  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format)
+      : config_(config), weights_(std::move(weights)), kernels_(cpu::kernels<T>()), format_(format) {
+    WeightReader in(*weights_, cpu::operand_type<T>, format);
     embedding_ = &in.tensor("model.embed_tokens.weight", {config.vocabulary_size, config.hidden_size});
     for (int i = 0; i < config.layers; ++i) layers_.push_back(read_layer(config, i, &in));
     final_norm_ = in.vector("model.norm.weight", config.hidden_size);
@@ -142,6 +144,7 @@ class CpuTransformer final : public Transformer {
 
   [[nodiscard]] const TransformerConfig& config() const override { return config_; }
   [[nodiscard]] DType dtype() const override {
+    if (format_ == cpu::WeightFormat::int8) return DType::int8;
     return cpu::operand_type<T> == cpu::OperandType::bf16 ? DType::bf16 : DType::f32;
   }
   [[nodiscard]] std::uint64_t parameters() const override { return parameters_; }
@@ -341,6 +344,7 @@ class CpuTransformer final : public Transformer {
   TransformerConfig config_;
   std::shared_ptr<const Safetensors> weights_;
   const cpu::Kernels<T>& kernels_;
+  cpu::WeightFormat format_;
   const Tensor* embedding_ = nullptr;
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;
@@ -366,9 +370,12 @@ void check_widths(const TransformerConfig& config) {
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
                                                   std::shared_ptr<const Safetensors> weights, DType dtype) {
   check_widths(config);
-  if (dtype == DType::bf16 || (dtype == DType::automatic && cpu::has_fast_bf16()))
-    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights));
-  return std::make_unique<CpuTransformer<float>>(config, std::move(weights));
+  if (dtype == DType::int8 && !cpu::has_vnni())
+    throw ModelError("--dtype int8 is not available (this processor has no VNNI instructions) use bf16 or f32");
+  const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
+  if (dtype == DType::bf16 || (dtype != DType::f32 && cpu::has_fast_bf16()))
+    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format);
+  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format);
 }
 
 }  // namespace shoal::lm
