@@ -1,5 +1,6 @@
 #include "app/input_text.hpp"
 
+#include <boost/program_options/value_semantic.hpp>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -17,11 +18,19 @@ std::string read_text_file(const std::string& path, const std::string& option) {
   return text.str();
 }
 
-std::string input_text(const std::string& text, const std::string& file, bool text_given) {
-  if (text_given == !file.empty())
-    throw UsageError(text_given ? "both --text and --file (only one text is read) give one"
-                                : "no text (neither --text nor --file is given) give --text TEXT");
-  return text_given ? text : read_text_file(file, "file");
+std::string TextInput::read() const {
+  if (text.has_value() == !file.empty())
+    throw UsageError(text ? "both --text and --file (only one text is read) give one"
+                          : "no text (neither --text nor --file is given) give --text TEXT");
+  return text ? *text : read_text_file(file, "file");
+}
+
+void add_text_options(OptionSet* set, TextInput* target) {
+  namespace po = boost::program_options;
+  set->shown.add_options()(
+      "text",
+      po::value<std::string>()->notifier([target](const std::string& v) { target->text = v; })->value_name("TEXT"),
+      "the text")("file", po::value(&target->file)->value_name("FILE"), "read the text from a file");
 }
 
 std::vector<TokenId> parse_ids(const std::string& list, int vocabulary_size, const std::string& option) {

@@ -1,16 +1,25 @@
 // The text that `score` and `tokenize` work on.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "app/command_line.hpp"
 #include "shoal/ids.hpp"
 
 namespace shoal::app {
 
-/// Exactly one of @p text and @p file must be given (not empty).
-/// @throws UsageError
-std::string input_text(const std::string& text, const std::string& file, bool text_given);
+/// --text or --file.
+struct TextInput {
+  std::optional<std::string> text;
+  std::string file;
+
+  [[nodiscard]] bool given() const { return text || !file.empty(); }
+  /// @throws UsageError unless exactly one is given, and readable
+  [[nodiscard]] std::string read() const;
+};
+void add_text_options(OptionSet* set, TextInput* target);
 
 /// "1,2,3" as token ids in [0, vocabulary_size).
 /// @throws UsageError naming the bad entry

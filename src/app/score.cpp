@@ -17,9 +17,7 @@ using Json = nlohmann::ordered_json;
 
 struct ScoreOptions {
   std::string model = "minnow";
-  std::string text;
-  bool text_given = false;
-  std::string file;
+  TextInput input;
   std::string ids;
   std::string dtype = "auto";
   std::string device = "auto";
@@ -29,16 +27,9 @@ struct ScoreOptions {
 OptionSet option_set(ScoreOptions* o) {
   OptionSet set;
   set.shown.add_options()("model", po::value(&o->model)->value_name("MODEL"),
-                          "checkpoint directory, hub id, 'minnow' (default) or tabular:FILE")(
-      "text",
-      po::value<std::string>()
-          ->notifier([o](const std::string& v) {
-            o->text = v;
-            o->text_given = true;
-          })
-          ->value_name("TEXT"),
-      "the text")("file", po::value(&o->file)->value_name("FILE"), "read the text from a file")(
-      "ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
+                          "checkpoint directory, hub id, 'minnow' (default) or tabular:FILE");
+  add_text_options(&set, &o->input);
+  set.shown.add_options()("ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
       "device", po::value(&o->device)->value_name("NAME"), "auto or cpu (auto)")(
       "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32, bf16 or int8 (auto)")(
       "json", po::bool_switch(&o->json), "print one JSON object")("help,h", "show this text");
@@ -53,9 +44,8 @@ struct Scored {
 
 Scored score(const LanguageModel& model, const ScoreOptions& options) {
   Scored scored;
-  scored.ids = options.ids.empty()
-                   ? model.encode(input_text(options.text, options.file, options.text_given), SpecialTokens::yes)
-                   : parse_ids(options.ids, model.summary().vocabulary_size, "ids");
+  scored.ids = options.ids.empty() ? model.encode(options.input.read(), SpecialTokens::yes)
+                                   : parse_ids(options.ids, model.summary().vocabulary_size, "ids");
   if (scored.ids.empty()) throw UsageError("nothing to score (the text is empty) give a longer text");
   for (const TokenId id : scored.ids) scored.pieces.push_back(model.piece(id));
   scored.logprobs = model.score(scored.ids);
@@ -101,9 +91,9 @@ int score_command(cluster::World& world, const Arguments& arguments) {
     device.device = options.device;
     (void)check_device(device);
     (void)parse_dtype(options.dtype);
-    if (!options.ids.empty() && (options.text_given || !options.file.empty()))
+    if (!options.ids.empty() && options.input.given())
       throw UsageError("both --ids and a text (only one is scored) give one");
-    if (options.ids.empty()) (void)input_text(options.text, options.file, options.text_given);
+    if (options.ids.empty()) (void)options.input.read();
     return result;
   });
   if (parsed == Parsed::help_wanted) {

@@ -17,9 +17,7 @@ using Json = nlohmann::ordered_json;
 
 struct TokenizeOptions {
   std::string model = "minnow";
-  std::string text;
-  bool text_given = false;
-  std::string file;
+  TextInput input;
   std::string decode;
   bool no_special = false;
   bool json = false;
@@ -28,16 +26,9 @@ struct TokenizeOptions {
 OptionSet option_set(TokenizeOptions* o) {
   OptionSet set;
   set.shown.add_options()("model", po::value(&o->model)->value_name("MODEL"),
-                          "checkpoint directory, hub id, 'minnow' (default) or tabular:FILE")(
-      "text",
-      po::value<std::string>()
-          ->notifier([o](const std::string& v) {
-            o->text = v;
-            o->text_given = true;
-          })
-          ->value_name("TEXT"),
-      "the text")("file", po::value(&o->file)->value_name("FILE"), "read the text from a file")(
-      "decode", po::value(&o->decode)->value_name("1,2,3"), "the text of these ids instead")(
+                          "checkpoint directory, hub id, 'minnow' (default) or tabular:FILE");
+  add_text_options(&set, &o->input);
+  set.shown.add_options()("decode", po::value(&o->decode)->value_name("1,2,3"), "the text of these ids instead")(
       "no-special", po::bool_switch(&o->no_special), "add no special tokens (such as a beginning-of-text token)")(
       "json", po::bool_switch(&o->json), "print one JSON object")("help,h", "show this text");
   return set;
@@ -54,7 +45,7 @@ void print_decoded(const LanguageModel& model, const TokenizeOptions& options) {
 }
 
 void print_tokens(const LanguageModel& model, const TokenizeOptions& options) {
-  const std::string text = input_text(options.text, options.file, options.text_given);
+  const std::string text = options.input.read();
   const auto ids = model.encode(text, options.no_special ? SpecialTokens::no : SpecialTokens::yes);
   Json json = {{"ids", Json::array()}, {"pieces", Json::array()}};
   for (const TokenId id : ids) {
@@ -73,9 +64,9 @@ int tokenize_command(cluster::World& world, const Arguments& arguments) {
   const Parsed parsed = world.together([&] {
     const Parsed result = parse(arguments, option_set(&options), "tokenize");
     if (result == Parsed::help_wanted) return result;
-    if (!options.decode.empty() && (options.text_given || !options.file.empty()))
+    if (!options.decode.empty() && options.input.given())
       throw UsageError("both --decode and a text (only one is done) give one");
-    if (options.decode.empty()) (void)input_text(options.text, options.file, options.text_given);
+    if (options.decode.empty()) (void)options.input.read();
     return result;
   });
   if (parsed == Parsed::help_wanted) {
