@@ -14,7 +14,7 @@ namespace shoal::cluster {
 
 class StopSignal {
  public:
-  /// @param timeout_s from now, by rank 0's clock; of the others it is ignored
+  /// @param timeout_s from now, by rank 0's clock; the others take it as a hint when to listen more closely
   StopSignal(Links* links, std::optional<double> timeout_s);
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
@@ -26,9 +26,10 @@ class StopSignal {
  private:
   enum class Word : char { ended, stop };
   void send(Word word);
+  bool heard();
 
   Links* links_;
-  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;  ///< rank 0; elsewhere: long before it
   std::vector<Message> messages_;  ///< rank 0: to every other rank, once sent; elsewhere: the one that is awaited
   bool passed_ = false;
 };

@@ -45,6 +45,12 @@ TokenId token_id_of(const json& id, const std::string& piece) {
   return TokenId{id.get<std::int32_t>()};
 }
 
+std::size_t count_of(const json& part, const char* name) {
+  const json& count = part.at(name);
+  if (!count.is_number_unsigned()) throw ModelError(type_of(part) + ": '" + name + "' is not a count");
+  return count.get<std::size_t>();
+}
+
 Pattern pattern_of(const json& pattern) {
   if (pattern.contains("Regex")) return Pattern::regex(pattern.at("Regex").get<std::string>());
   return Pattern::literal(pattern.at("String").get<std::string>());
@@ -126,8 +132,7 @@ DecoderStep decoder_step_of(const json& part) {
   if (type == "Fuse") return Fuse{};
   if (type == "Replace") return replace_of(part);
   if (type == "Strip")
-    return StripCharacter{character_of(part, "content"), part.at("start").get<std::size_t>(),
-                          part.at("stop").get<std::size_t>()};
+    return StripCharacter{character_of(part, "content"), count_of(part, "start"), count_of(part, "stop")};
   if (type == "Metaspace")
     return FromMetaspace{character_of(part, "replacement"), prepend_of(part) != Metaspace::Prepend::never};
   throw unsupported("decoder", type);
@@ -255,7 +260,10 @@ Tokenizer Tokenizer::parse(std::string_view json_text, const std::string& name) 
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in) throw refusal(file.string(), "the file is missing or cannot be read");
+  if (!in)
+    throw ModelError("cannot load tokenizer " + file.string() +
+                     " (the file is missing or cannot be read) let transformers write it: "
+                     "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
   return parse(std::string(std::istreambuf_iterator<char>(in), {}), file.string());
 }
 

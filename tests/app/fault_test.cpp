@@ -111,7 +111,7 @@ TEST_F(Faults, AKilledRankCostsAtMostOneBatchAndTheJobGoesOnOnAnyNumberOfRanks) 
         kill(ranks[random() % ranks.size()], SIGKILL);
         ++kills;
       }
-      const int code = program.wait(end_limit_s);
+      const int code = program.wait_for_ranks(end_limit_s);
       ASSERT_NE(code, -1) << "it hangs";
       ended = code == 0;
       if (ended) expect_same_end(job);
@@ -145,7 +145,7 @@ TEST_F(Faults, SignalsEndTheRunAfterTheTokenAndItGoesOn) {
 }
 
 TEST_F(Faults, MpirunPassesOnSigUsr1ForACheckpointAndSigUsr2ForTheEnd) {
-  const LongJob endless(100'000);
+  const LongJob endless = LongJob::endless();
   RunningProgram program(shoal_command(with_outputs(endless, "1e6", false), 3), endless.folder());
   ASSERT_TRUE(eventually([&] { return fs::exists(endless.path("t.h5")); }));
   sleep_s(0.3);
@@ -162,7 +162,7 @@ TEST_F(Faults, MpirunPassesOnSigUsr1ForACheckpointAndSigUsr2ForTheEnd) {
 TEST_F(Faults, AnExpiredTimeoutLeavesACheckpointAndTheRunGoesOn) {
   const LongJob job;
   auto arguments = with_outputs(job, "1000", false);
-  arguments.insert(arguments.end(), {"--timeout", "0.1"});
+  arguments.insert(arguments.end(), {"--timeout", "0.03"});
   RunningProgram program(shoal_command(arguments, 2), job.folder());
   ASSERT_EQ(program.wait(end_limit_s), 0) << read_all(job.path("err"));
   ASSERT_EQ(comparable(read_all(job.path("out")))["finish_reason"], "timeout");
@@ -171,7 +171,7 @@ TEST_F(Faults, AnExpiredTimeoutLeavesACheckpointAndTheRunGoesOn) {
 
 TEST_F(Faults, ARankThatHangsEndsTheJobWithItsName) {
   for (const std::size_t stopped : {0U, 2U}) {
-    const LongJob endless(100'000);
+    const LongJob endless = LongJob::endless();
     auto arguments = with_outputs(endless, "0", false);
     arguments.insert(arguments.end(), {"--hang-limit", "2.5"});
     RunningProgram program(shoal_command(arguments, 3), endless.folder());
@@ -210,7 +210,7 @@ class SmallDisk {
 };
 
 TEST_F(Faults, AFullDiskIsOneLineAndWhatWasWrittenStaysValid) {
-  const LongJob job(100'000);
+  const LongJob job = LongJob::endless();
   const SmallDisk disk(job.path("disk"), "160k");
   if (!disk.mounted()) GTEST_SKIP() << "a small disk can be mounted by root only";
   const std::string full = "No space left on device";

@@ -12,7 +12,10 @@ namespace shoal::test {
 /// Its files and its arguments.
 class LongJob {
  public:
-  explicit LongJob(int max_tokens = 900) : max_tokens_(max_tokens) {}
+  /// Rarely ends a text before @p max_tokens.
+  explicit LongJob(int max_tokens = 2500) : LongJob(max_tokens, "0.001", "0.399", "0.799") {}
+  /// For jobs that only an interruption ends.
+  static LongJob endless() { return LongJob(1'000'000, "0", "0.4", "0.8"); }
 
   [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
   [[nodiscard]] const TemporaryFolder& folder() const { return folder_; }
@@ -37,11 +40,19 @@ class LongJob {
   }
 
  private:
+  /// @param end probability of the end of a text, @p c1 and @p c2 what it leaves to a letter
+  LongJob(int max_tokens, const std::string& end, const std::string& c1, const std::string& c2)
+      : max_tokens_(max_tokens),
+        language_(folder_.write("language.json", R"({"tokens": ["a", "b", "c", "</s>"], "end": "</s>",
+            "table": {"": {"a": 0.3, "b": 0.3, "c": )" +
+                                                     c1 + R"(, "</s>": )" + end + R"(},
+                      "a": {"a": 0.2, "b": 0.5, "c": 0.3},
+                      "b a": {"a": 0.1, "b": 0.1, "c": )" +
+                                                     c2 + R"(, "</s>": )" + end + "}}}")) {}
+
   int max_tokens_;
   TemporaryFolder folder_;
-  std::string language_ = folder_.write("language.json", R"({"tokens": ["a", "b", "c", "</s>"], "end": "</s>",
-      "table": {"": {"a": 0.3, "b": 0.3, "c": 0.399, "</s>": 0.001}, "a": {"a": 0.2, "b": 0.5, "c": 0.3},
-                "b a": {"a": 0.1, "b": 0.1, "c": 0.799, "</s>": 0.001}}})");
+  std::string language_;
   std::string style_ = folder_.write("style.json", R"({"name": "s", "patterns": [
       {"pattern": "ab", "log_weight": 0.3, "max_count": 60000},
       {"pattern": "cc", "log_weight": -0.4, "max_count": 60000}]})");

@@ -108,6 +108,11 @@ int RunningProgram::wait(double limit_s) {
   return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
 }
 
+int RunningProgram::wait_for_ranks(double limit_s) {
+  const int code = wait(limit_s);
+  return code == -1 && ranks().empty() ? 128 + SIGKILL : code;
+}
+
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "shoal-test-XXXXXX").string();
   folder_ = mkdtemp(pattern.data());

@@ -36,6 +36,9 @@ class RunningProgram {
   [[nodiscard]] bool ended();
   /// @return exit code, 128 + signal, or -1 if it is still running after @p limit_s
   int wait(double limit_s);
+  /// As above, but 128 + SIGKILL if by then mpirun has outlived all ranks: Open MPI 4 can lock up in its own end after
+  /// a rank was killed while it joined.
+  int wait_for_ranks(double limit_s);
 
  private:
   pid_t pid_;

@@ -251,6 +251,23 @@ TEST_F(Script, GivesUpAfterSoManyRestarts) {
   EXPECT_EQ(count(result.err, "gives up after 2 restarts"), 1) << result.err;
 }
 
+TEST_F(Script, EndsALauncherThatOutlivesItsRanks) {
+  const std::string script = folder_.write("stuck.py", R"(import os, sys, time
+checkpoint = sys.argv[sys.argv.index('--checkpoint') + 1]
+if os.path.exists(checkpoint):
+    sys.exit(0)
+open(checkpoint, 'w')
+if os.fork() == 0:
+    os._exit(9)
+time.sleep(1000)
+)");
+  setenv("SHOAL_STUCK_SECONDS", "1", 1);
+  const ProgramResult result = run_script({}, {"python3", script, "--checkpoint", folder_.path("c")});
+  unsetenv("SHOAL_STUCK_SECONDS");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(count(result.err, "ends python3 (all that it had started is gone"), 1) << result.err;
+}
+
 TEST_F(Script, RefusesWhatItCannotRun) {
   EXPECT_EQ(run_script({"--max-restarts", "many"}, job_of("0")).exit_code, 2);
   EXPECT_EQ(run_script({"--restarts", "1"}, job_of("0")).exit_code, 2);
@@ -259,7 +276,7 @@ TEST_F(Script, RefusesWhatItCannotRun) {
 }
 
 TEST_F(Script, RestartsARealJobThatLostARankAndPassesSignalsOn) {
-  const LongJob job(1500);
+  const LongJob job(4000);
   const json whole = comparable(run_shoal(job.arguments()).out);
   std::vector<std::string> words{SHOAL_SOURCE_DIR "/jobs/run_with_restarts.sh", "--max-restarts=1", "--"};
   for (const auto& word : shoal_command(
@@ -279,7 +296,7 @@ TEST_F(Script, RestartsARealJobThatLostARankAndPassesSignalsOn) {
 }
 
 TEST_F(Script, EndsTheJobInOrderWhenItIsToldTo) {
-  const LongJob endless(100'000);
+  const LongJob endless = LongJob::endless();
   std::vector<std::string> words{SHOAL_SOURCE_DIR "/jobs/run_with_restarts.sh", "--"};
   for (const auto& word :
        shoal_command(endless.arguments({"--checkpoint", endless.path("c"), "--checkpoint-interval", "0.1"}), 2))

@@ -174,7 +174,7 @@ TEST(TokenizerFile, NamesWhatIsNotSupported) {
 
 TEST(TokenizerFile, NamesWhatIsWrong) {
   const std::pair<const char*, const char*> refused[] = {
-      {R"({"model": {"merges": [["zz", "qq"]]}})", "'zz'"},
+      {R"({"model": {"merges": [["zz", "qq"]]}})", "'zzqq'"},
       {R"({"model": {"merges": ["zz"]}})", "'zz' is not a pair"},
       {R"({"model": {"unk_token": "[none]"}})", "'[none]'"},
       {R"({"model": {"vocab": {"x": -3}}})", "'x'"},
@@ -188,6 +188,7 @@ TEST(TokenizerFile, NamesWhatIsWrong) {
       {R"({"normalizer": {"type": "Replace", "pattern": {"Regex": "[a&&b]"}, "content": ""}})", "'&&'"},
       {R"({"normalizer": {"type": "Replace", "pattern": {"Regex": "\\h"}, "content": ""}})", "'\\h'"},
       {R"({"decoder": {"type": "Strip", "content": "ab", "start": 1, "stop": 0}})", "not one character"},
+      {R"({"decoder": {"type": "Strip", "content": "a", "start": 1e30, "stop": 0}})", "'start' is not a count"},
       {R"({"post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}})", "text once"}};
 
   for (const auto& [change, named] : refused)
