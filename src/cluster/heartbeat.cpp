@@ -75,9 +75,10 @@ void Heartbeat::Watch::look() {
   if (!heartbeat_->on()) return;
   const auto now = Clock::now();
   if (now - looked_ < heartbeat_->limit_ / looks_per_limit) return;
+  const bool was_stopped = now - looked_ > heartbeat_->limit_ / beats_per_limit;  // itself, and so knows nothing
   looked_ = now;
   heartbeat_->beat();
-  if (heartbeat_->heard()) heard_ = now;
+  if (heartbeat_->heard() || was_stopped) heard_ = now;
   if (now - heard_ >= heartbeat_->limit_) heartbeat_->give_up();
 }
 
