@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr int job_tokens = 1200;      // 200 batches
 constexpr double end_limit_s = 30.0;  // by which a job must have ended after whatever happened to it
 
 void sleep_s(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
@@ -57,7 +58,7 @@ void expect_prefix_of(const trace::Trace& part, const trace::Trace& whole) {
 class Faults : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const LongJob job;
+    const LongJob job(job_tokens);
     const auto begin = std::chrono::steady_clock::now();
     RunningProgram program(shoal_command(with_outputs(job, "0", false), 2), job.folder());
     ASSERT_EQ(program.wait(60), 0) << read_all(job.path("err"));
@@ -100,7 +101,7 @@ TEST_F(Faults, AKilledRankCostsAtMostOneBatchAndTheJobGoesOnOnAnyNumberOfRanks) 
   int from_checkpoint = 0;
   int jobs = 0;
   for (; kills < wanted_kills(); ++jobs) {
-    const LongJob job;
+    const LongJob job(job_tokens);
     for (bool ended = false; !ended;) {
       const bool resume = fs::exists(job.path("c"));
       from_checkpoint += resume ? 1 : 0;
@@ -133,7 +134,7 @@ TEST_F(Faults, AKilledRankCostsAtMostOneBatchAndTheJobGoesOnOnAnyNumberOfRanks) 
 
 TEST_F(Faults, SignalsEndTheRunAfterTheTokenAndItGoesOn) {
   for (const int number : {SIGTERM, SIGINT}) {
-    const LongJob job;
+    const LongJob job(job_tokens);
     RunningProgram program(shoal_command(with_outputs(job, "0", false), 0), job.folder());
     ASSERT_TRUE(eventually([&] { return fs::exists(job.path("c.prev")); }));
     kill(program.pid(), number);
@@ -160,7 +161,7 @@ TEST_F(Faults, MpirunPassesOnSigUsr1ForACheckpointAndSigUsr2ForTheEnd) {
 }
 
 TEST_F(Faults, AnExpiredTimeoutLeavesACheckpointAndTheRunGoesOn) {
-  const LongJob job;
+  const LongJob job(job_tokens);
   auto arguments = with_outputs(job, "1000", false);
   arguments.insert(arguments.end(), {"--timeout", "0.03"});
   RunningProgram program(shoal_command(arguments, 2), job.folder());
