@@ -155,6 +155,7 @@ TEST_F(Faults, MpirunPassesOnSigUsr1ForACheckpointAndSigUsr2ForTheEnd) {
   EXPECT_TRUE(eventually([&] { return fs::exists(endless.path("c")); }));
   EXPECT_FALSE(program.ended());
   const auto first = trace::read_checkpoint(endless.path("c")).state.batches;
+  sleep_s(0.2);
   kill(program.pid(), SIGUSR2);
   EXPECT_EQ(program.wait(end_limit_s), 128 + SIGUSR2) << read_all(endless.path("err"));
   EXPECT_GT(trace::read_checkpoint(endless.path("c")).state.batches, first);

@@ -143,7 +143,7 @@ TEST_F(Restart, ATraceOfAnotherRunIsNotContinued) {
 }
 
 TEST_F(Restart, ANewTraceBeginsWhereTheRunGoesOn) {
-  const LongJob job;
+  const LongJob job(600);
   ASSERT_EQ(run_shoal(job.arguments({"--checkpoint", job.path("c"), "--checkpoint-interval", "0"})).exit_code, 0);
   const auto saved = trace::read_checkpoint(job.path("c")).state.batches;
   ASSERT_EQ(run_shoal(job.arguments({"--resume", job.path("c"), "--trace", job.path("t.h5")})).exit_code, 0);
@@ -276,7 +276,7 @@ TEST_F(Script, RefusesWhatItCannotRun) {
 }
 
 TEST_F(Script, RestartsARealJobThatLostARankAndPassesSignalsOn) {
-  const LongJob job(4000);
+  const LongJob job(1500);
   const json whole = comparable(run_shoal(job.arguments()).out);
   std::vector<std::string> words{SHOAL_SOURCE_DIR "/jobs/run_with_restarts.sh", "--max-restarts=1", "--"};
   for (const auto& word : shoal_command(
