@@ -1,4 +1,4 @@
-// Runs a libFuzzer target where there is no libFuzzer: each file of a corpus, then seeded mutations of them for a while.
+// Runs a libFuzzer target where there is no libFuzzer: each file of a corpus, then seeded mutations for a while.
 //   fuzz_NAME CORPUS_FOLDER [SECONDS [SEED]]
 // An input that crashes the target is left in the file fuzz-crash in the working directory.
 #include <fcntl.h>

@@ -237,7 +237,12 @@ Value map(const Value& value, const Arguments& arguments) {
     return generator(std::move(out));
   }
   const std::string filter = to_text(arguments.positional[0]);
-  for (const Value& item : elements(value)) out.push_back(apply_filter(filter, item, rest_of(arguments, 1)));
+  std::size_t weight = 0;
+  for (const Value& item : elements(value)) {
+    out.push_back(apply_filter(filter, item, rest_of(arguments, 1)));
+    weight += out.back().weight();
+    if (weight > TextBuilder::limit) fail("a list grows too large");
+  }
   return generator(std::move(out));
 }
 

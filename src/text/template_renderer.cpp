@@ -66,8 +66,8 @@ class Renderer {
   }
   /// For an operation that may look at all of @p value's own content.
   void charge_for(const Value& value) {
-    charge(value.is_list()   ? value.items().size() / 4
-           : value.is_dict() ? value.entries().size() / 4
+    charge(value.is_list()   ? value.items().size() / 16
+           : value.is_dict() ? value.entries().size() / 16
                              : value.weight() / 64);
   }
 
@@ -152,7 +152,7 @@ class Renderer {
     const Value* found = find(target.name);
     Value::Namespace* space = found == nullptr ? nullptr : found->space();
     if (space == nullptr) throw TemplateError("'" + target.name + "' is not a namespace", line);
-    charge(space->entries.size() / 4);
+    charge(space->entries.size() / 16);
     set(&space->entries, target.attribute, value);
   }
 
@@ -303,7 +303,7 @@ class Renderer {
     for (std::size_t i = 0; i < e.children.size(); i += 2) {
       const Value key = evaluate(e.children[i]);
       if (!key.is_text()) throw TemplateError("a dict with keys that are no texts is not supported");
-      charge(entries.size() / 4);
+      charge(entries.size() / 16);
       set(&entries, key.text(), evaluate(e.children[i + 1]));
     }
     return entries;
@@ -373,10 +373,8 @@ class Renderer {
       if (!arguments.positional.empty()) charge((value.weight() + arguments.positional[0].weight()) / 64);
       return apply_test(e.text, value, arguments);
     }
-    // Filters that look into the items of a list, too
-    const bool deep = e.text != "length" && e.text != "count" && e.text != "first" && e.text != "last";
-    if (deep && !value.is_list()) charge(value.weight() / 64);
-    charge_for(value);
+    const bool takes_no_look = value.is_list() && (e.text == "length" || e.text == "count");
+    if (!takes_no_look) charge_for(value);
     Value result = apply_filter(e.text, value, arguments);
     charge_for(result);
     return result;

@@ -27,6 +27,7 @@ namespace {
 
 constexpr int max_depth = 100;
 constexpr std::size_t max_weight = std::size_t{64} << 20U;
+constexpr std::size_t max_looped_text = std::size_t{1} << 20U;
 
 [[noreturn]] void fail(const std::string& problem) { throw TemplateError(problem); }
 
@@ -297,6 +298,7 @@ TemplateValues elements(const Value& value) {
   if (value.is_dict()) {
     for (const auto& [key, member] : value.entries()) all.emplace_back(key);
   } else if (value.is_text()) {
+    if (value.text().size() > max_looped_text) fail("a loop over so long a text");
     for (std::string& character : characters(value.text())) all.emplace_back(std::move(character));
   } else if (!value.is_undefined()) {
     fail("a loop over what is no list, dict or text");

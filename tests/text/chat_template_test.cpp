@@ -99,6 +99,18 @@ TEST(ChatTemplate, NamesTheLineAndWhatIsNotSupported) {
   }
 }
 
+TEST(ChatTemplate, RendersThousandsOfMessages) {
+  const std::string source = read_fixture()["templates"]["qwen3"];
+  Json variables = {{"messages", Json::array()}, {"add_generation_prompt", true}};
+  for (int i = 0; i < 3000; ++i)
+    variables["messages"].push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", std::string(500, 'x')}});
+
+  const std::string text = rendered(source, variables);
+
+  EXPECT_GT(text.size(), 1'500'000U) << text.substr(0, 200);
+  EXPECT_TRUE(text.ends_with("<|im_start|>assistant\n"));
+}
+
 std::string repeated(const std::string& unit, int count) {
   std::string text;
   for (int i = 0; i < count; ++i) text += unit;
@@ -121,6 +133,8 @@ TEST(ChatTemplate, RefusesToRecurseWorkOrWriteWithoutBound) {
       "{{ 'aaaa' | replace('a', 'b' * 9999999) }}",
       "{% for i in range(99999) %}{{ 'x' * 9999 }}{% endfor %}",
       "{{ range(9999999) }}",
+      "{{ ('x' * 9999999) | list }}",
+      "{% set x = 'x' * 9999999 %}{{ [x, x] | map('replace', 'x', 'y') | list }}",
       "{{ 9 ** 99 }}",
       "{{ 9223372036854775807 + 1 }}"};
 

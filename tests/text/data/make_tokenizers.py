@@ -277,7 +277,7 @@ def main(folder):
     entries = []
     for family, change in variants():
         tokenizer = Tokenizer.from_str(json.dumps(changed(files[family], change)))
-        some = sorted(i for i in rng.sample(range(len(texts)), 40) if not NEWEST & set(texts[i]))
+        some = sorted(i for i in rng.sample(range(len(texts)), 24) if not NEWEST & set(texts[i]))
         one = cases(tokenizer, [texts[i] for i in some], rng)
         entries.append({"family": family, "change": change, "texts": some, "ids": one["ids"], "decoded": one["decoded"],
                         "before": one["before"], "after": one["after"]})
