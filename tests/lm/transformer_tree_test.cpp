@@ -157,6 +157,21 @@ TEST(TransformerTree, AnUnpackedContextNeedsNoPrefill) {
   EXPECT_EQ(to.live_blocks(), 2U);
 }
 
+TEST(TransformerTree, OnlyOneOfAnUnpackedContextsChildrenCopiesItsTail) {
+  const HashTransformer transformer;
+  TransformerTree from(transformer, prompt_of(20)), to(transformer, prompt_of(20));
+  const ContextId sent = from.extend(from.root(), TokenId{1});
+  (void)logit_of(&from, sent);
+  const ContextId arrived = to.unpack(from.pack(sent));
+  const std::size_t before = to.live_blocks();
+  const std::vector<ContextId> children = {to.extend(arrived, TokenId{2}), to.extend(arrived, TokenId{3})};
+  std::vector<float> logits(2);
+
+  to.forward(children, logits);
+
+  EXPECT_EQ(to.live_blocks(), before + 1);
+}
+
 TEST(TransformerTree, UnpackingAKnownContextGivesItsNode) {
   const HashTransformer transformer;
   TransformerTree tree(transformer, prompt_of(3));
