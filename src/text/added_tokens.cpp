@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/pattern.hpp"
 #include "text/unicode.hpp"
 
 namespace shoal::text {
@@ -9,8 +10,15 @@ namespace {
 
 std::size_t first_byte(const AddedToken& token) { return static_cast<unsigned char>(token.content[0]); }
 
-bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  return !ends_with_word(text.substr(0, begin)) && !begins_with_word(text.substr(end));
+/// \w of Rust's regular expressions: categories, joiners, and the letters in circles and squares.
+bool is_word(std::string_view character) {
+  static const Pattern word = Pattern::regex(R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9})"
+                                             R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}])");
+  return !word.matches(character).empty();
+}
+
+bool stands_alone(std::string_view before, std::string_view after) {
+  return (before.empty() || !is_word(last_character(before))) && (after.empty() || !is_word(first_character(after)));
 }
 
 Segment part_of(const Segment& whole, std::size_t begin, std::size_t end) {
@@ -48,7 +56,7 @@ std::vector<Segment> AddedTokenFinder::split(const Segment& whole) const {
     std::size_t begin = at;
     std::size_t end = at + token->content.size();
     at = end;
-    if (token->single_word && !stands_alone(text, begin, end)) continue;
+    if (token->single_word && !stands_alone(text.substr(0, begin), text.substr(end))) continue;
     if (token->lstrip) begin = std::max(done, begin - space_at_end(text.substr(0, begin)));
     if (token->rstrip) end += space_at_begin(text.substr(end));
     if (begin > done) segments.push_back(part_of(whole, done, begin));

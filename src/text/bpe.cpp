@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <functional>
+#include <span>
 
 #include "shoal/error.hpp"
 #include "text/unicode.hpp"
@@ -25,29 +27,29 @@ std::string byte_token(unsigned byte) {
 
 }  // namespace
 
-/// The symbols of one word as a linked list, and the merges that may come next as a heap. Entries of the heap that a
-/// later merge has overtaken are recognised by their ids.
+/// The symbols of one word as a linked list, and the merges that may come next as a heap: the lowest rank, then the
+/// leftmost. Entries that a later merge has overtaken are recognised by the symbols' ids.
 class Bpe::Merger {
  public:
-  Merger(const Bpe& bpe, const std::vector<TokenId>& tokens) : bpe_(bpe) {
+  Merger(const Bpe& bpe, std::span<const TokenId> tokens) : bpe_(bpe) {
     const int size = static_cast<int>(tokens.size());
     symbols_.reserve(tokens.size());
     heap_.reserve(tokens.size());
     for (int i = 0; i < size; ++i)
       symbols_.push_back({tokens[static_cast<std::size_t>(i)], i - 1, i + 1 < size ? i + 1 : -1});
     for (int i = 0; i + 1 < size; ++i) find_candidate(i);
-    std::make_heap(heap_.begin(), heap_.end(), later);
+    std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
   }
 
   void append_merged(std::vector<TokenId>* ids) {
     while (!heap_.empty()) {
-      std::pop_heap(heap_.begin(), heap_.end(), later);
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
       const Candidate best = heap_.back();
       heap_.pop_back();
-      if (!is_current(best)) continue;
-      join(best);
-      consider(best.left);
-      consider(symbol(best.left).previous);
+      const int left = static_cast<int>(best & UINT32_MAX);
+      if (!join(left, bpe_.merges_[best >> 32U])) continue;
+      consider(left);
+      consider(symbol(left).previous);
     }
     for (int i = 0; i >= 0; i = symbol(i).next) ids->push_back(symbol(i).id);
   }
@@ -58,42 +60,31 @@ class Bpe::Merger {
     int previous;
     int next;  ///< -1 at the end
   };
-  struct Candidate {
-    std::uint32_t rank;
-    int left;
-    TokenId left_id, right_id;  ///< as they were when the candidate was found
-    TokenId result;
-  };
-  static bool later(const Candidate& a, const Candidate& b) {
-    return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
-  }
+  using Candidate = std::uint64_t;  ///< rank of a merge and, in the lower half, the left one of its symbols
 
   Symbol& symbol(int at) { return symbols_[static_cast<std::size_t>(at)]; }
 
   bool find_candidate(int left) {
-    const Symbol& a = symbol(left);
-    const TokenId right_id = symbol(a.next).id;
-    const Merge* merge = bpe_.merge_of(a.id, right_id);
-    if (merge != nullptr) heap_.push_back({merge->rank, left, a.id, right_id, merge->result});
-    return merge != nullptr;
+    const auto rank = bpe_.rank_of(symbol(left).id, symbol(symbol(left).next).id);
+    if (rank) heap_.push_back(Candidate{*rank} << 32U | static_cast<std::uint32_t>(left));
+    return rank.has_value();
   }
 
   void consider(int left) {
-    if (left >= 0 && symbol(left).next >= 0 && find_candidate(left)) std::push_heap(heap_.begin(), heap_.end(), later);
+    if (left >= 0 && symbol(left).next >= 0 && find_candidate(left))
+      std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   }
 
-  bool is_current(const Candidate& candidate) {
-    const Symbol& left = symbol(candidate.left);
-    return left.id == candidate.left_id && left.next >= 0 && symbol(left.next).id == candidate.right_id;
-  }
-
-  void join(const Candidate& candidate) {
-    Symbol& kept = symbol(candidate.left);
+  /// @return whether the symbols still are what the merge joins
+  bool join(int left, const Merge& merge) {
+    Symbol& kept = symbol(left);
+    if (kept.id != merge.left || kept.next < 0 || symbol(kept.next).id != merge.right) return false;
     Symbol& dropped = symbol(kept.next);
-    kept.id = candidate.result;
+    kept.id = merge.result;
     kept.next = dropped.next;
     dropped.id = no_token;
-    if (kept.next >= 0) symbol(kept.next).previous = candidate.left;
+    if (kept.next >= 0) symbol(kept.next).previous = left;
+    return true;
   }
 
   const Bpe& bpe_;
@@ -104,16 +95,41 @@ class Bpe::Merger {
 Bpe::Bpe(BpeParts parts)
     : vocabulary_(std::move(parts.vocabulary)), fuse_unknown_(parts.fuse_unknown), ignore_merges_(parts.ignore_merges) {
   merges_.reserve(parts.merges.size());
-  for (std::size_t rank = 0; rank < parts.merges.size(); ++rank) {
-    const auto& [left, right] = parts.merges[rank];
-    merges_.insert_or_assign(pair_key(id_of_part(left), id_of_part(right)),
-                             Merge{static_cast<std::uint32_t>(rank), id_of_part(left + right)});
+  ranks_.reserve(parts.merges.size());
+  for (const auto& [left, right] : parts.merges) {
+    merges_.push_back({id_of_part(left), id_of_part(right), id_of_part(left + right)});
+    // Of equal pairs the last counts, as in Hugging Face.
+    ranks_[pair_key(merges_.back().left, merges_.back().right)] = static_cast<std::uint32_t>(merges_.size() - 1);
   }
   if (parts.unknown) unknown_ = id_of_part(*parts.unknown);
-  if (!parts.byte_fallback) return;
-  for (unsigned byte = 0; byte < 256; ++byte) {
+  for (unsigned byte = 0; parts.byte_fallback && byte < 256; ++byte) {
     const auto found = vocabulary_.find(byte_token(byte));
     byte_tokens_.push_back(found == vocabulary_.end() ? no_token : found->second);
+  }
+  find_joints();
+}
+
+/// Where two initial tokens are not the neighbouring ends of the parts of any merge, words can be cut: most often
+/// before a SentencePiece model's space. That keeps the heaps small.
+void Bpe::find_joints() {
+  std::unordered_map<TokenId, std::pair<TokenId, TokenId>> ends;  // first and last initial token of what can come up
+  for (const auto& [piece, id] : vocabulary_)
+    if (!piece.empty() && first_character(piece).size() == piece.size()) ends.emplace(id, std::pair(id, id));
+  for (const TokenId id : byte_tokens_) ends.emplace(id, std::pair(id, id));
+  if (unknown_) ends.emplace(*unknown_, std::pair(*unknown_, *unknown_));
+
+  joints_.emplace();
+  for (std::size_t before = 0; before != ends.size();) {
+    before = ends.size();
+    for (const Merge& merge : merges_) {
+      const auto left = ends.find(merge.left);
+      const auto right = ends.find(merge.right);
+      if (left == ends.end() || right == ends.end()) continue;
+      const std::pair whole(left->second.first, right->second.second);
+      joints_->insert(pair_key(left->second.second, right->second.first));
+      // One token made of different initial tokens (bytes here, characters there): no cuts.
+      if (ends.emplace(merge.result, whole).first->second != whole) return joints_.reset();
+    }
   }
 }
 
@@ -124,9 +140,10 @@ TokenId Bpe::id_of_part(const std::string& part) const {
   return found->second;
 }
 
-const Bpe::Merge* Bpe::merge_of(TokenId left, TokenId right) const {
-  const auto found = merges_.find(pair_key(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
+std::optional<std::uint32_t> Bpe::rank_of(TokenId left, TokenId right) const {
+  const auto found = ranks_.find(pair_key(left, right));
+  if (found == ranks_.end()) return std::nullopt;
+  return found->second;
 }
 
 /// Only if each byte has a token.
@@ -167,7 +184,12 @@ void Bpe::encode(std::string_view word, std::vector<TokenId>* ids) const {
     if (const auto whole = vocabulary_.find(word); whole != vocabulary_.end()) return ids->push_back(whole->second);
   }
   const std::vector<TokenId> tokens = initial_tokens(word);
-  if (!tokens.empty()) Merger(*this, tokens).append_merged(ids);
+  for (std::size_t begin = 0; begin < tokens.size();) {
+    std::size_t end = begin + 1;
+    while (end < tokens.size() && (!joints_ || joints_->contains(pair_key(tokens[end - 1], tokens[end])))) ++end;
+    Merger(*this, std::span(tokens).subspan(begin, end - begin)).append_merged(ids);
+    begin = end;
+  }
 }
 
 }  // namespace shoal::text

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -39,19 +40,23 @@ class Bpe {
 
  private:
   struct Merge {
-    std::uint32_t rank;
+    TokenId left;
+    TokenId right;
     TokenId result;
   };
   class Merger;
 
+  void find_joints();
   [[nodiscard]] TokenId id_of_part(const std::string& part) const;
-  [[nodiscard]] const Merge* merge_of(TokenId left, TokenId right) const;
+  [[nodiscard]] std::optional<std::uint32_t> rank_of(TokenId left, TokenId right) const;
   [[nodiscard]] std::vector<TokenId> initial_tokens(std::string_view word) const;
   bool append_bytes(std::string_view character, std::vector<TokenId>* ids) const;
 
   PieceIds vocabulary_;
-  std::unordered_map<std::uint64_t, Merge> merges_;  ///< by pair_key
-  std::vector<TokenId> byte_tokens_;                 ///< by byte, -1 where there is none; empty without byte fallback
+  std::vector<Merge> merges_;                                ///< by rank
+  std::unordered_map<std::uint64_t, std::uint32_t> ranks_;   ///< by pair_key
+  std::optional<std::unordered_set<std::uint64_t>> joints_;  ///< initial tokens that may be joined; none = any
+  std::vector<TokenId> byte_tokens_;  ///< by byte, -1 where there is none; empty without byte fallback
   std::optional<TokenId> unknown_;
   bool fuse_unknown_;
   bool ignore_merges_;

@@ -54,6 +54,9 @@ std::string category(std::string_view name) {
 
 constexpr std::string_view white_space =
     R"(\t-\r\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+constexpr std::string_view no_white_space =
+    R"(\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{84}\x{86}-\x{9F}\x{A1}-\x{167F}\x{1681}-\x{1FFF}\x{200B}-\x{2027})"
+    R"(\x{202A}-\x{202E}\x{2030}-\x{205E}\x{2060}-\x{2FFF}\x{3001}-\x{10FFFF})";
 /// Letters and superscripts that Oniguruma counts as word characters beside the categories.
 constexpr std::string_view further_word_characters =
     R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
@@ -116,9 +119,8 @@ class Rewriter {
     const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
     if (lower == 'p') return property(letter == 'P');
     if (lower == 's' || lower == 'w' || lower == 'd') {
-      // \S differs from Hugging Face's in U+180E alone; inside a class it cannot be spelt out.
-      if (letter == 'S' && in_class_) return take(2);
       rest_.remove_prefix(2);
+      if (letter == 'S' && in_class_) return put(std::string(no_white_space), false, {});
       return put(shorthand(lower), letter != lower, std::string{'\\', letter});
     }
     if (std::string_view("hHCQEgkNOyYRX").find(letter) != std::string_view::npos) refuse({'\\', letter});

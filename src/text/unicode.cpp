@@ -64,31 +64,6 @@ bool is_space(utf8proc_int32_t c) {
          category == UTF8PROC_CATEGORY_ZP;
 }
 
-/// Symbols that Unicode counts as alphabetic: letters in circles and squares.
-bool is_enclosed_letter(utf8proc_int32_t c) {
-  return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-         (c >= 0x1F170 && c <= 0x1F189);
-}
-
-bool is_word(utf8proc_int32_t c) {
-  switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-      return true;
-    default:
-      return c == 0x200C || c == 0x200D || is_enclosed_letter(c);
-  }
-}
-
 }  // namespace
 
 std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
@@ -182,10 +157,6 @@ std::string upper_case(std::string_view text) {
   }
   return out;
 }
-
-bool ends_with_word(std::string_view text) { return !text.empty() && is_word(decode(last_character(text)).first); }
-
-bool begins_with_word(std::string_view text) { return !text.empty() && is_word(decode(text).first); }
 
 std::size_t space_at_end(std::string_view text) {
   std::size_t bytes = 0;

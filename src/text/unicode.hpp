@@ -28,9 +28,6 @@ std::string normalize(std::string_view text, NormalForm form);
 std::string lower_case(std::string_view text);
 std::string upper_case(std::string_view text);
 
-/// Whether the text ends (begins) with a letter, digit or underscore.
-bool ends_with_word(std::string_view text);
-bool begins_with_word(std::string_view text);
 /// Bytes of white space at the end (beginning) of the text.
 std::size_t space_at_end(std::string_view text);
 std::size_t space_at_begin(std::string_view text);

@@ -174,7 +174,7 @@ TEST(TokenizerFile, NamesWhatIsNotSupported) {
 
 TEST(TokenizerFile, NamesWhatIsWrong) {
   const std::pair<const char*, const char*> refused[] = {
-      {R"({"model": {"merges": [["zz", "qq"]]}})", "'zzqq'"},
+      {R"({"model": {"merges": [["zz", "qq"]]}})", "'zz'"},
       {R"({"model": {"merges": ["zz"]}})", "'zz' is not a pair"},
       {R"({"model": {"unk_token": "[none]"}})", "'[none]'"},
       {R"({"model": {"vocab": {"x": -3}}})", "'x'"},
