@@ -2,15 +2,17 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
 
 namespace shoal::lm {
 
+inline constexpr std::align_val_t cache_line{64};
+
 template <class T>
 struct AlignedAllocator {
   using value_type = T;
-  static constexpr std::align_val_t cache_line{64};
 
   AlignedAllocator() = default;
   template <class U>
@@ -27,5 +29,14 @@ struct AlignedAllocator {
 
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
+
+struct AlignedDelete {
+  void operator()(std::byte* at) const { ::operator delete(at, cache_line); }
+};
+/// For what is too large to walk through once, even in a build without optimization.
+using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
+inline AlignedBytes allocate_aligned(std::size_t size) {
+  return AlignedBytes(static_cast<std::byte*>(::operator new(size, cache_line)));
+}
 
 }  // namespace shoal::lm

@@ -14,10 +14,10 @@ constexpr std::size_t slab_bytes = std::size_t{16} << 20U;
 
 void BlockPool::grow() {
   const std::size_t count = std::max<std::size_t>(1, slab_bytes / block_bytes_);
-  slabs_.emplace_back(count * block_bytes_);
+  slabs_.push_back(allocate_aligned(count * block_bytes_));
   for (std::size_t i = count; i-- > 0;) {
     free_.emplace_back(static_cast<std::uint32_t>(blocks_.size()));
-    blocks_.push_back({slabs_.back().data() + i * block_bytes_});
+    blocks_.push_back({slabs_.back().get() + i * block_bytes_});
   }
 }
 

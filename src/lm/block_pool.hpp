@@ -40,7 +40,7 @@ class BlockPool {
   void grow();
 
   std::size_t block_bytes_;
-  std::vector<AlignedVector<std::byte>> slabs_;
+  std::vector<AlignedBytes> slabs_;
   std::vector<Block> blocks_;
   std::vector<BlockId> free_;
   std::size_t live_ = 0;

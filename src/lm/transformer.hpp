@@ -19,7 +19,7 @@ namespace shoal::lm {
 enum class Logits { no, yes };
 
 /// One token to compute. Its key and value are written to its place in the last block of @p table, and it attends to
-/// all positions up to its own.
+/// the positions up to its own that the layer's window holds.
 struct TokenRow {
   TokenId token;
   int position = 0;
@@ -29,7 +29,7 @@ struct TokenRow {
 
 /// Activations of one chunk of rows; kept between calls so that their memory is.
 struct ForwardBuffers {
-  AlignedVector<float> residual, projected, query_key_value, gate_up;
+  AlignedVector<float> residual, projected, query_key_value, up;
   std::vector<float> cosines, sines;
   AlignedVector<std::byte> operand;  ///< in the type of the products' operands
   std::vector<const std::byte*> blocks;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <random>
 
 #include "bad_folder.hpp"
@@ -200,6 +201,45 @@ TEST(OddCheckpoint, TensorsAtOddAddressesAndOtherTensorsAreNoObstacle) {
   TransformerTree odd_tree(*odd, prompt), plain_tree(*plain, prompt);
 
   EXPECT_EQ(logits_of(&odd_tree, {odd_tree.root()}, 176), logits_of(&plain_tree, {plain_tree.root()}, 176));
+}
+
+/// A copy of @p name whose tensors are called what @p rename makes of their names.
+void rename_tensors(const BadFolder& folder, const std::function<std::string(const std::string&)>& rename) {
+  Parts parts(folder.read("model.safetensors"));
+  json renamed = json::object();
+  for (const auto& [name, entry] : parts.header.items()) renamed[rename(name)] = entry;
+  parts.header = renamed;
+  folder.write("model.safetensors", parts.joined());
+}
+
+TEST(OddCheckpoint, Gpt2WithoutThePrefixIsTheSame) {
+  const BadFolder folder("gpt2");
+  const std::string prefix = "transformer.";
+  rename_tensors(
+      folder, [&](const std::string& name) { return name.rfind(prefix, 0) == 0 ? name.substr(prefix.size()) : name; });
+  const auto bare = load(folder.path(), DType::f32), plain = load(fixture("gpt2"), DType::f32);
+  const auto prompt = random_tokens(20, 112, 1);
+  TransformerTree bare_tree(*bare, prompt), plain_tree(*plain, prompt);
+
+  EXPECT_EQ(logits_of(&bare_tree, {bare_tree.root()}, 112), logits_of(&plain_tree, {plain_tree.root()}, 112));
+  EXPECT_EQ(bare->parameters(), plain->parameters());
+}
+
+TEST(OddCheckpoint, ATensorThatAFamilyNeedsIsNamed) {
+  for (const auto& [name, tensor] : {std::pair{"qwen3_tied", "model.layers.1.self_attn.q_norm.weight"},
+                                     {"phi_partial", "lm_head.bias"},
+                                     {"phi_partial", "model.layers.0.mlp.fc1.bias"},
+                                     {"gpt2", "transformer.wpe.weight"},
+                                     {"gpt2", "transformer.h.1.attn.c_attn.weight"},
+                                     {"gpt2", "transformer.ln_f.bias"}}) {
+    const BadFolder folder(name);
+    const std::string missing = tensor;
+    rename_tensors(folder, [&](const std::string& found) { return found == missing ? "other" : found; });
+
+    const std::string line = message_of([&] { (void)load(folder.path(), DType::f32); });
+
+    EXPECT_NE(line.find(missing + " is missing"), std::string::npos) << line;
+  }
 }
 
 class BadShards : public testing::Test {

@@ -29,8 +29,8 @@ TEST(Config, ReadsWhatTransformersWrites) {
   EXPECT_EQ(c.query_size(), 128);
   EXPECT_EQ(c.kv_size(), 32);
   EXPECT_EQ(c.max_position, 512);
-  EXPECT_EQ(c.rms_epsilon, 1e-5);
-  EXPECT_EQ(c.rope_theta, 500000.0);
+  EXPECT_EQ(c.norm_epsilon, 1e-5);
+  EXPECT_EQ(c.rotary.theta, 500000.0);
   EXPECT_EQ(c.qkv_bias, Bias::yes);
   EXPECT_EQ(c.output_bias, Bias::yes);
   EXPECT_TRUE(c.tied_head);
@@ -42,6 +42,85 @@ TEST(Config, Qwen2HasBiasesOfItsOwn) {
 
   EXPECT_EQ(c.qkv_bias, Bias::yes);
   EXPECT_EQ(c.output_bias, Bias::no);
+}
+
+TEST(Config, Qwen3NormalizesHeadsThatAreWiderThanTheirShare) {
+  const TransformerConfig c = load_config(fixture("qwen3_tied"));
+
+  EXPECT_TRUE(c.query_key_norm);
+  EXPECT_EQ(c.head_dim, 32);
+  EXPECT_EQ(c.query_size(), 2 * c.hidden_size);
+  EXPECT_EQ(c.qkv_bias, Bias::no);
+  EXPECT_EQ(c.windows, (std::vector{512, 512}));
+}
+
+TEST(Config, PhiTurnsAPartOfItsHeadsAndHasBiasesEverywhere) {
+  const TransformerConfig c = load_config(fixture("phi_partial"));
+
+  EXPECT_EQ(c.norm, Norm::layer);
+  EXPECT_EQ(c.norm_epsilon, 1e-5);
+  EXPECT_EQ(c.activation, Activation::gelu_tanh);
+  EXPECT_EQ(c.residual, Residual::parallel);
+  EXPECT_EQ(c.rotary.dimensions, 8);
+  EXPECT_EQ(c.up_size(), c.intermediate_size);
+  for (const Bias bias : {c.qkv_bias, c.output_bias, c.mlp_bias, c.head_bias}) EXPECT_EQ(bias, Bias::yes);
+  EXPECT_FALSE(c.tied_head);
+}
+
+TEST(Config, Gpt2HasNamesAndDefaultsOfItsOwn) {
+  const BadFolder folder("gpt2");
+  json config = json::parse(folder.read("config.json"));
+  for (const char* key : {"n_inner", "tie_word_embeddings", "activation_function", "layer_norm_epsilon"})
+    config.erase(key);
+  folder.write("config.json", config.dump());
+
+  const TransformerConfig c = load_config(folder.path());
+
+  EXPECT_EQ(c.hidden_size, 32);
+  EXPECT_EQ(c.intermediate_size, 128);
+  EXPECT_EQ(c.layers, 2);
+  EXPECT_EQ(c.heads, 2);
+  EXPECT_EQ(c.max_position, 400);
+  EXPECT_EQ(c.norm_epsilon, 1e-5);
+  EXPECT_EQ(c.positions, Positions::learned);
+  EXPECT_EQ(c.residual, Residual::serial);
+  EXPECT_EQ(c.head_bias, Bias::no);
+  EXPECT_TRUE(c.tied_head);
+}
+
+/// The windows of @p name's layers when @p change has changed its configuration.
+std::vector<int> windows_of(const char* name, const std::function<void(json*)>& change) {
+  const BadFolder folder(name);
+  json config = json::parse(folder.read("config.json"));
+  change(&config);
+  folder.write("config.json", config.dump());
+  return load_config(folder.path()).windows;
+}
+
+TEST(Config, MistralsWindowHoldsForEveryLayerUnlessItIsNull) {
+  EXPECT_EQ(windows_of("mistral_window", [](json*) {}), (std::vector{20, 20}));
+  EXPECT_EQ(windows_of("mistral_window", [](json* c) { (*c)["sliding_window"] = nullptr; }), (std::vector{512, 512}));
+  EXPECT_EQ(windows_of("mistral_window", [](json* c) { (*c)["sliding_window"] = 4096; }), (std::vector{512, 512}));
+  EXPECT_EQ(windows_of("mistral_window",
+                       [](json* c) {
+                         c->erase("sliding_window");  // transformers takes 4096 then
+                         (*c)["max_position_embeddings"] = 8192;
+                       }),
+            (std::vector{4096, 4096}));
+}
+
+TEST(Config, QwensWindowHoldsForTheLayersThatSlide) {
+  EXPECT_EQ(windows_of("qwen2_yarn_window", [](json*) {}), (std::vector{512, 24}));
+  EXPECT_EQ(windows_of("qwen2_yarn_window", [](json* c) { c->erase("layer_types"); }), (std::vector{512, 24}));
+  EXPECT_EQ(windows_of("qwen2_yarn_window", [](json* c) { (*c)["use_sliding_window"] = false; }),
+            (std::vector{512, 512}));
+  EXPECT_EQ(windows_of("qwen3_tied",
+                       [](json* c) {
+                         (*c)["use_sliding_window"] = true;
+                         (*c)["sliding_window"] = 16;
+                         (*c)["layer_types"] = {"sliding_attention", "full_attention"};
+                       }),
+            (std::vector{16, 512}));
 }
 
 /// The configuration of llama_grouped_f32 with one part changed.
@@ -79,10 +158,10 @@ TEST_F(ChangedConfig, OlderFilesWithoutTheNewerEntriesAreRead) {
     (*j)["rope_scaling"] = nullptr;
   });
 
-  EXPECT_EQ(c.rope_theta, 5000.0);
+  EXPECT_EQ(c.rotary.theta, 5000.0);
   EXPECT_EQ(c.head_dim, 16);
   EXPECT_EQ(c.kv_heads, 4);
-  EXPECT_EQ(c.rms_epsilon, 1e-6);
+  EXPECT_EQ(c.norm_epsilon, 1e-6);
   EXPECT_FALSE(c.tied_head);
 }
 
@@ -102,20 +181,44 @@ TEST_F(ChangedConfig, SeveralEndTokensAreRead) {
 }
 
 TEST_F(ChangedConfig, WhatIsNotSupportedIsNamedWithWhatIs) {
-  const std::string line = refusal([](json* c) { (*c)["architectures"] = {"GPT2LMHeadModel"}; });
-  EXPECT_NE(line.find("'GPT2LMHeadModel' is not supported"), std::string::npos) << line;
-  EXPECT_NE(line.find("LlamaForCausalLM or Qwen2ForCausalLM"), std::string::npos) << line;
+  const std::string line = refusal([](json* c) { (*c)["architectures"] = {"Gemma2ForCausalLM"}; });
+  EXPECT_NE(line.find("'Gemma2ForCausalLM' is not supported"), std::string::npos) << line;
+  for (const char* name : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
+                           "PhiForCausalLM", " or GPT2LMHeadModel"})
+    EXPECT_NE(line.find(name), std::string::npos) << line;
 
-  expect_refusal_of("rope_parameters", {{"rope_type", "llama3"}, {"factor", 8.0}}, "scaling 'llama3'");
-  expect_refusal_of("rope_scaling", {{"type", "linear"}, {"factor", 2.0}}, "scaling 'linear'");
+  expect_refusal_of("rope_parameters", {{"rope_type", "longrope"}, {"factor", 8.0}}, "scaling 'longrope'");
+  expect_refusal_of("rope_scaling", {{"type", "su"}, {"factor", 2.0}}, "default, linear, dynamic, llama3 or yarn");
+  expect_refusal_of("partial_rotary_factor", 0.5, "partial_rotary_factor in LlamaForCausalLM");
   expect_refusal_of("hidden_act", "gelu", "'gelu'");
   expect_refusal_of("mlp_bias", true, "mlp_bias");
   expect_refusal_of("quantization_config", {{"bits", 4}}, "quantized");
   expect_refusal_of("head_dim", 24, "head dimension of 24");
-  expect_refusal("use_sliding_window", [](json* c) {
+  expect_refusal("layer type 'linear_attention'", [](json* c) {
     (*c)["architectures"] = {"Qwen2ForCausalLM"};
     (*c)["use_sliding_window"] = true;
+    (*c)["layer_types"] = {"full_attention", "linear_attention"};
   });
+}
+
+TEST_F(ChangedConfig, WhatOneFamilyLacksIsNamed) {
+  const auto refusal_of = [](const char* name, const std::string& key, const json& value) {
+    const BadFolder copy(name);
+    json config = json::parse(copy.read("config.json"));
+    config[key] = value;
+    copy.write("config.json", config.dump());
+    return message_of([&] { (void)load_config(copy.path()); });
+  };
+  EXPECT_NE(refusal_of("phi_partial", "qk_layernorm", true).find("qk_layernorm is not supported"), std::string::npos);
+  EXPECT_NE(refusal_of("phi_partial", "hidden_act", "gelu").find("gelu_new"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "activation_function", "relu").find("activation 'relu'"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "scale_attn_by_inverse_layer_idx", true).find("inverse"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "scale_attn_weights", false).find("scale_attn_weights"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "add_cross_attention", true).find("add_cross_attention"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "n_layer", 0).find("'n_layer' is 0"), std::string::npos);
+  EXPECT_NE(refusal_of("gpt2", "layer_norm_epsilon", 2).find("layer_norm_epsilon"), std::string::npos);
+  EXPECT_NE(refusal_of("mistral_window", "sliding_window", 0).find("'sliding_window' is 0"), std::string::npos);
+  EXPECT_NE(refusal_of("qwen2_yarn_window", "layer_types", {"full_attention"}).find("every layer"), std::string::npos);
 }
 
 TEST_F(ChangedConfig, SenselessEntriesAreNamed) {
@@ -139,6 +242,16 @@ TEST_F(ChangedConfig, SenselessEntriesAreNamed) {
   expect_refusal_of("rope_parameters", {{"rope_type", 7}}, "'rope_parameters' has the wrong type");
   expect_refusal_of("rope_parameters", {{"rope_theta", "x"}}, "'rope_parameters' has the wrong type");
   expect_refusal_of("rope_parameters", {{"rope_theta", 0}}, "rope_theta");
+  const json llama3 = {{"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 4}, {"high_freq_factor", 4}};
+  expect_refusal_of("rope_parameters", llama3, "high_freq_factor is not greater");
+  expect_refusal_of("rope_parameters", {{"rope_type", "llama3"}, {"factor", 8}}, "has no low_freq_factor");
+  expect_refusal_of("rope_parameters", {{"rope_type", "linear"}}, "has no factor");
+  expect_refusal_of("rope_parameters", {{"rope_type", "linear"}, {"factor", -2}}, "factor is not positive");
+  expect_refusal_of("rope_parameters", {{"rope_type", "yarn"}, {"factor", "4"}}, "has the wrong type");
+  expect_refusal_of("rope_parameters", {{"rope_type", "yarn"}, {"factor", 4}, {"truncate", 1}}, "has the wrong type");
+  expect_refusal_of("rope_parameters", {{"partial_rotary_factor", 1e300}}, "partial_rotary_factor is greater than 1");
+  expect_refusal_of("partial_rotary_factor", 0.01, "partial_rotary_factor leaves 0 dimensions");
+  expect_refusal_of("num_hidden_layers", 10001, "'num_hidden_layers' is 10001");
   expect_refusal("no entry 'vocab_size'", [](json* c) { c->erase("vocab_size"); });
   expect_refusal("not a JSON object", [](json* c) { *c = json::array(); });
 }

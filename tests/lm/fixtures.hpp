@@ -19,8 +19,17 @@
 
 namespace shoal::lm {
 
-inline const char* const checkpoints[] = {"llama_grouped_f32", "llama_bias_tied_bf16", "qwen2_tied_f16",
-                                          "llama_sharded"};
+inline const char* const checkpoints[] = {"llama_grouped_f32",
+                                          "llama_bias_tied_bf16",
+                                          "qwen2_tied_f16",
+                                          "llama_sharded",
+                                          "llama_llama3_rope",
+                                          "llama_linear_rope",
+                                          "qwen2_yarn_window",
+                                          "mistral_window",
+                                          "qwen3_tied",
+                                          "phi_partial",
+                                          "gpt2"};
 
 inline std::filesystem::path fixture(const std::string& name) { return std::filesystem::path(SHOAL_TEST_DATA) / name; }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -114,6 +115,64 @@ TYPED_TEST(KernelsTest, RmsNormOfZerosIsZero) {
   EXPECT_EQ(found, std::vector<double>(32));
 }
 
+TYPED_TEST(KernelsTest, LayerNormFollowsItsFormula) {
+  for (const int n : {16, 48, 768})
+    for (const float offset : {0.0F, 100.0F}) {
+      const auto size = static_cast<std::size_t>(n);
+      auto x = normal(size, 1);
+      for (float& v : x) v += offset;
+      const auto weight = normal(size, 2), bias = normal(size, 3);
+
+      const auto found = this->same_for_all(size, [&](const auto& kernels, TypeParam* out) {
+        kernels.layer_norm(x.data(), {weight.data(), bias.data(), 1e-5F}, n, out);
+      });
+
+      double mean = 0.0, squares = 0.0;
+      for (const float v : x) mean += v / static_cast<double>(n);
+      for (const float v : x) squares += (v - mean) * (v - mean);
+      std::vector<double> expected;
+      for (std::size_t i = 0; i < size; ++i)
+        expected.push_back((x[i] - mean) / std::sqrt(squares / n + 1e-5) * weight[i] + bias[i]);
+      this->expect_close(found, expected, this->rounding + offset * 1e-7);
+    }
+}
+
+TYPED_TEST(KernelsTest, LayerNormOfEqualValuesIsItsBias) {
+  const std::vector<float> x(32, 3.0F), weight(32, 2.0F), bias(32, 0.5F);
+
+  const auto found = this->same_for_all(32, [&](const auto& kernels, TypeParam* out) {
+    kernels.layer_norm(x.data(), {weight.data(), bias.data(), 1e-5F}, 32, out);
+  });
+
+  EXPECT_EQ(found, std::vector<double>(32, 0.5));
+}
+
+TYPED_TEST(KernelsTest, HeadNormIsRmsNormInPlace) {
+  const auto x = normal(128, 1), weight = normal(128, 2);
+  std::vector<float> expected(128);
+  baseline_kernels_f32().rms_norm(x.data(), weight.data(), 128, 1e-6F, expected.data());
+
+  for (const auto& [name, kernels] : tables<TypeParam>()) {
+    auto found = x;
+    kernels->head_norm(found.data(), weight.data(), 128, 1e-6F);
+    EXPECT_EQ(found, expected) << name;
+  }
+}
+
+TYPED_TEST(KernelsTest, GeluFollowsItsFormula) {
+  for (const float scale : {0.01F, 1.0F, 30.0F, 1e4F}) {
+    const auto x = normal(640, 3, scale);
+
+    const auto found =
+        this->same_for_all(640, [&](const auto& kernels, TypeParam* out) { kernels.gelu_tanh(x.data(), 640, out); });
+
+    std::vector<double> expected;
+    for (const double v : x)
+      expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))));
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
 TYPED_TEST(KernelsTest, SwigluFollowsItsFormula) {
   for (const float scale : {1.0F, 30.0F, 1e4F}) {
     const auto gate = normal(640, 3, scale), up = normal(640, 4);
@@ -204,20 +263,21 @@ struct Head {
     return to_double(to);
   }
   [[nodiscard]] AttentionTask<T> task(const std::vector<float>& query, T* out) const {
-    return {query.data(), blocks.data(), 32, count, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim)), out};
+    return {query.data(), blocks.data(), 32, first, count, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim)),
+            out};
   }
   [[nodiscard]] std::vector<double> attend(const std::vector<float>& query) const {
     std::vector<double> scores;
     double top = -std::numeric_limits<double>::infinity(), total = 0.0;
-    for (int p = 0; p < count; ++p) {
+    for (int p = first; p < count; ++p) {
       double dot = 0.0;
       for (int d = 0; d < head_dim; ++d) dot += query[static_cast<std::size_t>(d)] * key(p, d);
       scores.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
       top = std::max(top, scores.back());
     }
     std::vector<double> sums(static_cast<std::size_t>(head_dim));
-    for (int p = 0; p < count; ++p) {
-      const double weight = std::exp(scores[static_cast<std::size_t>(p)] - top);
+    for (int p = first; p < count; ++p) {
+      const double weight = std::exp(scores[static_cast<std::size_t>(p - first)] - top);
       total += weight;
       for (int d = 0; d < head_dim; ++d) sums[static_cast<std::size_t>(d)] += weight * value(p, d);
     }
@@ -227,6 +287,7 @@ struct Head {
 
   int head_dim;
   int count;
+  int first = 0;  ///< position that is seen
   std::vector<float> keys, values;
   std::vector<std::vector<T>> storage;
   std::vector<const std::byte*> blocks;
@@ -244,6 +305,32 @@ TYPED_TEST(KernelsTest, AttentionFollowsItsFormula) {
 
       this->expect_close(found, head.attend(query), 4 * this->rounding);
     }
+}
+
+TYPED_TEST(KernelsTest, AttentionSeesOnlyItsWindow) {
+  for (const int positions : {17, 300, 600, 1100})
+    for (const int window : {1, 2, 15, 16, 17, 40, 530}) {
+      Head<TypeParam> head(positions, 32, 1.0F);
+      head.first = std::max(0, positions - window);
+      const auto query = normal(32, 9);
+
+      const auto found =
+          this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+
+      this->expect_close(found, head.attend(query), 4 * this->rounding);
+    }
+}
+
+TYPED_TEST(KernelsTest, BlocksBeforeTheWindowAreNotRead) {
+  Head<TypeParam> head(100, 32, 1.0F);
+  head.first = 50;
+  for (std::size_t block = 0; block < 3; ++block) head.blocks[block] = nullptr;
+  const auto query = normal(32, 9);
+
+  const auto found =
+      this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+
+  this->expect_close(found, head.attend(query), 4 * this->rounding);
 }
 
 TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {

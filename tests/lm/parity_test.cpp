@@ -37,9 +37,6 @@ std::vector<Expected> read_expected(const std::filesystem::path& folder, const n
   return all;
 }
 
-/// Eight bits a factor: about 1 % an operand, some ten products one after the other, the worst of 30,000 logits.
-constexpr double int8_error = 0.1;
-
 /// max |difference| / max |expected|
 double relative_error(const std::vector<float>& found, const std::vector<double>& expected) {
   double error = 0.0, largest = 0.0;
@@ -59,7 +56,9 @@ class Parity : public testing::TestWithParam<std::tuple<const char*, DType>> {
     std::ifstream in(folder / "expected.json");
     const auto listing = nlohmann::json::parse(in);
     cases = read_expected(folder, listing, vocabulary_size);
-    tolerance = dtype == DType::f32 ? 1e-5 : dtype == DType::bf16 ? listing["bf16_error"].get<double>() : int8_error;
+    tolerance = dtype == DType::f32    ? 1e-5
+                : dtype == DType::bf16 ? listing["bf16_error"].get<double>()
+                                       : 2.0 * listing["int8_error"].get<double>();
   }
   void note(double error) { worst = std::max(worst, error); }
   void TearDown() override {
@@ -72,7 +71,9 @@ class Parity : public testing::TestWithParam<std::tuple<const char*, DType>> {
   std::unique_ptr<Transformer> transformer;
   int vocabulary_size = 0;
   std::vector<Expected> cases;
-  double tolerance = 0.0;  ///< in bf16 what Hugging Face's own model computes in bf16 is off
+  /// In bf16 what Hugging Face's own model is off; in int8 twice what it is off with operands of 8 bits, because other
+  /// operands are rounded.
+  double tolerance = 0.0;
   double worst = 0.0;
 };
 

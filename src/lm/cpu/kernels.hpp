@@ -1,7 +1,7 @@
-// The arithmetic of a transformer besides its matrix products, for one row or one head at a time: RMSNorm, rotary
-// positions, SwiGLU, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend neither
-// on the instruction set, which is chosen at run time, nor on what else is computed. (The product alone uses fused
-// multiply-add where there is one.)
+// The arithmetic of a transformer besides its matrix products, for one row or one head at a time: norms, rotary
+// positions, activations, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend
+// neither on the instruction set, which is chosen at run time, nor on what else is computed. (The product alone uses
+// fused multiply-add where there is one.)
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,8 @@ struct AttentionTask {
   const float* query;  ///< [head_dim]
   const std::byte* const* blocks;
   std::size_t offset;  ///< in elements
-  int positions;       ///< that the row sees, at least 1
+  int first;           ///< position that the row sees
+  int positions;       ///< of the sequence up to the row, more than first
   int head_dim;        ///< multiple of 16, at most max_head_dim
   float scale;
   T* out;  ///< [head_dim]
@@ -50,15 +51,28 @@ struct ScaleTask {
   float* y;
 };
 
+/// Of a LayerNorm.
+struct NormParameters {
+  const float* weight;
+  const float* bias;
+  float epsilon;
+};
+
 /// T: float or Bf16, the type of a product's operand.
 template <class T>
 struct Kernels {
   /// out = x / sqrt(mean(x^2) + epsilon) * weight; n a multiple of 16 (Zhang & Sennrich 2019).
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, T* out);
-  /// x[i], x[i + half] rotated by the angle i, as Hugging Face orders them (Su et al. 2021); half a multiple of 8.
+  /// As rms_norm, in place and in single precision.
+  void (*head_norm)(float* x, const float* weight, int n, float epsilon);
+  /// out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias; n a multiple of 16 (Ba et al. 2016).
+  void (*layer_norm)(const float* x, const NormParameters& parameters, int n, T* out);
+  /// x[i], x[i + half] rotated by the angle i, as Hugging Face orders them (Su et al. 2021).
   void (*rotate)(float* x, const float* cosines, const float* sines, int half);
   /// out = gate * sigmoid(gate) * up (Shazeer 2020); n a multiple of 16.
   void (*swiglu)(const float* gate, const float* up, int n, T* out);
+  /// out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016); n a multiple of 16.
+  void (*gelu_tanh)(const float* x, int n, T* out);
   void (*convert)(const float* x, int n, T* out);  ///< n a multiple of 16
   /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
   void (*attend)(const AttentionTask<T>& task);

@@ -116,6 +116,20 @@ void rms_norm(const float* x, const float* weight, int n, float epsilon, T* out)
   for (int i = 0; i < n; i += lanes) store(load(x + i) * scale * load(weight + i), out + i);
 }
 
+void head_norm(float* x, const float* weight, int n, float epsilon) { rms_norm(x, weight, n, epsilon, x); }
+
+template <class T>
+void layer_norm(const float* x, const NormParameters& parameters, int n, T* out) {
+  Floats total{};
+  for (int i = 0; i < n; i += lanes) total += load(x + i);
+  const float mean = sum(total) / static_cast<float>(n);
+  Floats squares{};
+  for (int i = 0; i < n; i += lanes) squares += (load(x + i) - mean) * (load(x + i) - mean);
+  const float scale = 1.0F / __builtin_sqrtf(sum(squares) / static_cast<float>(n) + parameters.epsilon);
+  for (int i = 0; i < n; i += lanes)
+    store((load(x + i) - mean) * scale * load(parameters.weight + i) + load(parameters.bias + i), out + i);
+}
+
 void rotate(float* x, const float* cosines, const float* sines, int half) {
   for (int i = 0; i < half; ++i) {
     const float a = x[i];
@@ -133,6 +147,16 @@ void swiglu(const float* gate, const float* up, int n, T* out) {
   }
 }
 
+/// With (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)).
+template <class T>
+void gelu_tanh(const float* x, int n, T* out) {
+  for (int i = 0; i < n; i += lanes) {
+    const Floats v = load(x + i);
+    const Floats u = 0.7978845608F * (v + 0.044715F * v * v * v);
+    store(v / (1.0F + exponential(-2.0F * u)), out + i);
+  }
+}
+
 template <class T>
 void convert(const float* x, int n, T* out) {
   for (int i = 0; i < n; i += lanes) store(load(x + i), out + i);
@@ -145,6 +169,11 @@ constexpr int window = 512;
 SHOAL_KERNEL Floats keep_first(Floats x, int count) {
   const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return index < static_cast<float>(count) ? x : Floats{} - infinity;
+}
+
+SHOAL_KERNEL Floats drop_first(Floats x, int count) {
+  const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return index < static_cast<float>(count) ? Floats{} - infinity : x;
 }
 
 /// The head's keys in the block that holds @p position; its values follow them.
@@ -168,6 +197,7 @@ SHOAL_KERNEL float score_window(const AttentionTask<T>& task, int begin, int end
   Floats top = Floats{} - infinity;
   for (int p = begin; p < end; p += lanes) {
     *scores = keep_first(dot_keys(task.query, keys_at(task, p), task.head_dim) * task.scale, end - p);
+    if (p < task.first) *scores = drop_first(*scores, task.first - p);
     top = larger(*scores++, top);
   }
   return maximum(top);
@@ -194,12 +224,13 @@ SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, c
   for (int t = 0; t < tile; ++t) sums[t] += even[t] + odd[t];
 }
 
+/// Blocks that lie wholly before the first position that the row sees are left out.
 template <class T>
 void attend(const AttentionTask<T>& task) {
   Floats sums[max_head_dim / lanes]{};
   Floats totals{};
   float top = -infinity;
-  for (int begin = 0; begin < task.positions; begin += window) {
+  for (int begin = task.first / lanes * lanes; begin < task.positions; begin += window) {
     const int end = task.positions - begin < window ? task.positions : begin + window;
     Floats weights[window / lanes];
     const float found = score_window(task, begin, end, weights);
@@ -284,8 +315,8 @@ void scale_sums(const ScaleTask& task) {
 #undef SHOAL_KERNEL
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, rotate,      swiglu<T>,    convert<T>,
-                                attend<T>,   multiply<T>, round_row<T>, scale_sums};
+constexpr Kernels<T> this_table{rms_norm<T>, head_norm, layer_norm<T>, rotate,       swiglu<T>, gelu_tanh<T>,
+                                convert<T>,  attend<T>, multiply<T>,   round_row<T>, scale_sums};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

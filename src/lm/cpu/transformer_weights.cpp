@@ -1,0 +1,92 @@
+#include "lm/cpu/transformer_weights.hpp"
+
+#include <string>
+
+#include "lm/cpu/weight_reader.hpp"
+#include "lm/tensor_names.hpp"
+
+namespace shoal::lm::cpu {
+namespace {
+
+using Parts = std::vector<WeightReader::Part>;
+
+/// Reads the parts of a transformer under its family's names.
+class FamilyReader {
+ public:
+  FamilyReader(const TransformerConfig& config, WeightReader* in)
+      : c_(config),
+        in_(*in),
+        names_(tensor_names(config.architecture)),
+        prefix_(in->contains(names_.embedding + ".weight") ? "" : names_.prefix) {}
+
+  TransformerWeights read() {
+    TransformerWeights w;
+    w.embedding = &in_.tensor(prefix_ + names_.embedding + ".weight", {c_.vocabulary_size, c_.hidden_size});
+    if (c_.positions == Positions::learned)
+      w.positions = &in_.tensor(prefix_ + names_.positions + ".weight", {c_.max_position, c_.hidden_size});
+    for (int i = 0; i < c_.layers; ++i) w.layers.push_back(layer(prefix_ + names_.layer + std::to_string(i) + "."));
+    w.final_norm = norm(prefix_ + names_.final_norm);
+    w.head = head(*w.embedding);
+    w.parameters = in_.parameters();
+    w.bytes = in_.packed_bytes() + w.embedding->bytes.size();
+    if (w.positions != nullptr) w.bytes += w.positions->bytes.size();
+    return w;
+  }
+
+ private:
+  Layer layer(const std::string& at) {
+    Layer l;
+    l.attention_norm = norm(at + names_.attention_norm);
+    if (c_.residual == Residual::serial) l.mlp_norm = norm(at + names_.mlp_norm);
+    if (c_.query_key_norm) {
+      l.query_norm = in_.vector(at + names_.query_norm + ".weight", c_.head_dim);
+      l.key_norm = in_.vector(at + names_.key_norm + ".weight", c_.head_dim);
+    }
+    l.query_key_value = linear(attention_parts(at), c_.hidden_size, c_.qkv_bias);
+    l.output = linear({{at + names_.output, c_.hidden_size}}, c_.query_size(), c_.output_bias);
+    l.up = linear(up_parts(at), c_.hidden_size, c_.mlp_bias);
+    l.down = linear({{at + names_.down, c_.hidden_size}}, c_.intermediate_size, c_.mlp_bias);
+    return l;
+  }
+  [[nodiscard]] Parts attention_parts(const std::string& at) const {
+    const auto& names = names_.attention;
+    if (names.size() == 1) return {{at + names[0], c_.query_size() + 2 * c_.kv_size()}};
+    return {{at + names[0], c_.query_size()}, {at + names[1], c_.kv_size()}, {at + names[2], c_.kv_size()}};
+  }
+  [[nodiscard]] Parts up_parts(const std::string& at) const {
+    Parts parts;
+    for (const std::string& name : names_.up) parts.push_back({at + name, c_.intermediate_size});
+    return parts;
+  }
+  Linear linear(const Parts& parts, int inputs, Bias bias) {
+    Linear linear{in_.matrix(parts, inputs, names_.layout), {}};
+    if (bias == Bias::yes) linear.bias = in_.biases(parts);
+    return linear;
+  }
+  NormWeights norm(const std::string& name) {
+    NormWeights norm{in_.vector(name + ".weight", c_.hidden_size), {}};
+    if (c_.norm == Norm::layer) norm.bias = in_.vector(name + ".bias", c_.hidden_size);
+    return norm;
+  }
+  Linear head(const Tensor& embedding) {
+    Linear head;
+    head.matrix = in_.matrix(c_.tied_head ? embedding
+                                          : in_.tensor(names_.head + ".weight", {c_.vocabulary_size, c_.hidden_size}));
+    if (c_.head_bias == Bias::yes) head.bias = in_.vector(names_.head + ".bias", c_.vocabulary_size);
+    return head;
+  }
+
+  const TransformerConfig& c_;
+  WeightReader& in_;
+  const TensorNames& names_;
+  std::string prefix_;
+};
+
+}  // namespace
+
+TransformerWeights read_weights(const TransformerConfig& config, const Safetensors& weights, MatrixPacker packer) {
+  WeightReader in(weights, std::move(packer));
+  return FamilyReader(config, &in).read();
+}
+
+}  // namespace shoal::lm::cpu

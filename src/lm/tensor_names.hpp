@@ -1,0 +1,32 @@
+// TensorNames: what a family calls its tensors, and how it stores them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace shoal::lm {
+
+enum class MatrixLayout { outputs_inputs, inputs_outputs };
+
+/// Without ".weight" and ".bias". All but the head's begin with the prefix, which some checkpoints leave out.
+struct TensorNames {
+  std::string prefix;
+  std::string embedding;
+  std::string positions;  ///< empty if there are none
+  std::string layer;      ///< before a layer's number
+  std::string attention_norm;
+  std::string mlp_norm;                ///< empty if the MLP reads what attention reads
+  std::string query_norm, key_norm;    ///< where heads have norms
+  std::vector<std::string> attention;  ///< query, key and value, or one tensor of all three
+  std::string output;
+  std::vector<std::string> up;  ///< gate and up, or up alone
+  std::string down;
+  std::string final_norm;
+  std::string head;
+  MatrixLayout layout = MatrixLayout::outputs_inputs;  ///< of the layers' products
+};
+
+/// @param architecture one that load_config accepts
+const TensorNames& tensor_names(const std::string& architecture);
+
+}  // namespace shoal::lm
