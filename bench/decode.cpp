@@ -5,7 +5,7 @@
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer), their ratio, and the
-// share of time by phase. No potentials, so nearly every particle is a distinct context.
+// share of the run's time by operation. No potentials, so nearly every particle is a distinct context.
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,13 +18,13 @@
 
 #include "base/parallel.hpp"
 #include "base/rng.hpp"
+#include "base/stopwatch.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/matmul.hpp"
 #include "lm/transformer_tree.hpp"
 #include "random_checkpoint.hpp"
 #include "shoal/error.hpp"
 #include "smc/run.hpp"
-#include "smc/stopwatch.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -59,12 +59,24 @@ class NumberModel final : public LanguageModel {
   [[nodiscard]] bool has_chat_template() const override { return false; }
   [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
   [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
-    return std::make_unique<lm::TransformerTree>(*transformer_, prompt);
+    return std::make_unique<TimedTree>(*transformer_, prompt, &seconds_);
   }
   [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
   [[nodiscard]] const lm::TransformerConfig& config() const { return config_; }
+  /// Of the last run's forward passes.
+  [[nodiscard]] const lm::ForwardSeconds& seconds() const { return seconds_; }
 
  private:
+  class TimedTree final : public lm::TransformerTree {
+   public:
+    TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, lm::ForwardSeconds* seconds)
+        : TransformerTree(transformer, prompt), seconds_(seconds) {}
+    ~TimedTree() override { *seconds_ = seconds(); }
+
+   private:
+    lm::ForwardSeconds* seconds_;
+  };
+
   static std::vector<std::string> numbers(int count) {
     std::vector<std::string> texts;
     for (int i = 0; i < count; ++i) texts.push_back(std::to_string(i) + " ");
@@ -75,6 +87,7 @@ class NumberModel final : public LanguageModel {
   std::unique_ptr<lm::Transformer> transformer_;
   Vocabulary vocabulary_;
   ModelSummary summary_;
+  mutable lm::ForwardSeconds seconds_;
 };
 
 /// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
@@ -99,7 +112,7 @@ class ProductsOfAStep {
   double seconds(int rows, int repetitions) {
     double best = 1e300;
     for (int i = 0; i <= repetitions; ++i) {
-      const smc::Stopwatch watch;
+      const Stopwatch watch;
       for (const auto& matrix : matrices_) matrix->multiply(x_.data(), rows, y_.data());
       if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
     }
@@ -146,17 +159,22 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
   const double step = products->seconds(particles, std::clamp(200 / particles, 3, 20));
   const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;
   const double roofline = particles / step;
-  const auto share = [&](double seconds) { return 100.0 * seconds / run.wall_s; };
-  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% | %.1f %% |\n", dtype.c_str(), threads,
-              particles, speed, roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
-              share(run.times.decode_s), share(run.times.potential_s), share(run.times.reduce_s + run.times.migrate_s));
+  const lm::ForwardSeconds& forward = model.seconds();
+  const double elementwise = forward.total - forward.products - forward.head - forward.attention;
+  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% |", dtype.c_str(), threads, particles, speed, roofline,
+              products->flops(particles) / step * 1e-9, 100.0 * speed / roofline);
+  for (const double seconds : {forward.products, forward.head, forward.attention, elementwise, run.times.potential_s,
+                               run.wall_s - forward.total - run.times.potential_s})
+    std::printf(" %.1f %% |", 100.0 * seconds / run.wall_s);
+  std::printf("\n");
   std::fflush(stdout);
 }
 
 void run_all(const Settings& settings, const fs::path& folder) {
   std::printf(
-      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | forward | "
-      "draws | weights |\n|---|---|---|---|---|---|---|---|---|---|\n");
+      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | layers' products "
+      "| "
+      "head | attention | elementwise | draws | rest |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
     const NumberModel model(folder, dtype == "f32" ? DType::f32 : dtype == "int8" ? DType::int8 : DType::bf16);

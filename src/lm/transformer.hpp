@@ -27,12 +27,21 @@ struct TokenRow {
   Logits logits = Logits::yes;
 };
 
+/// Wall-clock seconds that forward passes took, by kind of operation.
+struct ForwardSeconds {
+  double total = 0.0;
+  double products = 0.0;   ///< of the layers' matrices
+  double head = 0.0;       ///< product of the vocabulary's matrix
+  double attention = 0.0;  ///< of queries to keys and values
+};
+
 /// Activations of one chunk of rows; kept between calls so that their memory is.
 struct ForwardBuffers {
   AlignedVector<float> residual, projected, query_key_value, up;
   std::vector<float> cosines, sines;
   AlignedVector<std::byte> operand;  ///< in the type of the products' operands
   std::vector<const std::byte*> blocks;
+  ForwardSeconds seconds;  ///< so far
 };
 
 class Transformer {

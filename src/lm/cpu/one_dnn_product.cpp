@@ -1,5 +1,7 @@
 #include "lm/cpu/one_dnn_product.hpp"
 
+#include "base/parallel.hpp"
+
 namespace shoal::lm::cpu {
 namespace {
 
@@ -59,9 +61,10 @@ memory::desc OneDnnProduct::result(int rows) const { return {{rows, outputs_}, t
 
 const dnnl::matmul& OneDnnProduct::compiled(int rows) {
   const std::lock_guard lock(mutex_);
-  auto found = by_rows_.find(rows);
-  if (found == by_rows_.end())
-    found = by_rows_.emplace(rows, dnnl::matmul(describe(operand(rows), packed_, result(rows)))).first;
+  const std::pair key(rows, worker_threads());
+  auto found = by_rows_and_threads_.find(key);
+  if (found == by_rows_and_threads_.end())
+    found = by_rows_and_threads_.emplace(key, dnnl::matmul(describe(operand(rows), packed_, result(rows)))).first;
   return found->second;
 }
 

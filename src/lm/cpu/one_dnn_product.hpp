@@ -6,6 +6,7 @@
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace shoal::lm::cpu {
 
@@ -37,7 +38,7 @@ class OneDnnProduct {
   ProductTypes types_;
   dnnl::memory::desc packed_;
   std::mutex mutex_;
-  std::map<int, dnnl::matmul> by_rows_;
+  std::map<std::pair<int, int>, dnnl::matmul> by_rows_and_threads_;  ///< a product's threads are compiled into it
 };
 
 }  // namespace shoal::lm::cpu

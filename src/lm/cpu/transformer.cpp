@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/parallel.hpp"
+#include "base/stopwatch.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/transformer_weights.hpp"
@@ -19,10 +20,6 @@ using cpu::Layer;
 
 /// Rows computed together: enough to reach the processor's rate, few enough that activations stay in its caches.
 constexpr std::size_t chunk_rows = 256;
-
-void add(std::span<const float> from, float* to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];
-}
 
 /// T: type of the products' operands and of the keys and values.
 template <class T>
@@ -51,6 +48,7 @@ class CpuTransformer final : public Transformer {
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                std::span<float> logits) const override {
+    const ScopedTimer timer(&buffers->seconds.total);
     while (!rows.empty()) {
       const auto chunk = rows.first(std::min(rows.size(), chunk_rows));
       const std::size_t used = forward_chunk(chunk, pool, buffers, logits);
@@ -162,6 +160,7 @@ class CpuTransformer final : public Transformer {
   }
 
   void multiply(const cpu::Linear& linear, Pass* pass, float* y) const {
+    const ScopedTimer timer(&pass->b.seconds.products);
     linear.matrix->multiply(pass->operand(), pass->product_rows(), y);
   }
 
@@ -170,7 +169,7 @@ class CpuTransformer final : public Transformer {
     multiply(linear, pass, pass->b.projected.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) {
       float* x = pass->b.residual.data() + r * hidden();
-      add(std::span(pass->b.projected).subspan(r * hidden(), hidden()), x);
+      kernels_.add(pass->b.projected.data() + r * hidden(), config_.hidden_size, x);
       add(linear.bias, x);
     });
   }
@@ -219,25 +218,31 @@ class CpuTransformer final : public Transformer {
       write_key_value(index, h, r, key + h * config_.head_dim, key + config_.kv_size() + h * config_.head_dim, pass);
   }
 
+  void add(std::span<const float> bias, float* to) const {
+    kernels_.add(bias.data(), static_cast<int>(bias.size()), to);
+  }
+
   void write_key_value(std::size_t layer, int kv_head, std::size_t r, const float* key, const float* value,
                        Pass* pass) const {
     const TokenRow& row = pass->rows[r];
     const int slot = row.position % block_positions;
     const BlockId block = row.table[static_cast<std::size_t>(row.position / block_positions)];
     T* keys = reinterpret_cast<T*>(pass->pool->data(block)) + head_offset(layer, kv_head);
-    T* values = keys + config_.head_dim * block_positions + slot * config_.head_dim;
-    T column[cpu::max_head_dim];
-    kernels_.convert(key, config_.head_dim, column);
-    for (int d = 0; d < config_.head_dim; ++d) keys[d * block_positions + slot] = column[d];
-    kernels_.convert(value, config_.head_dim, values);
+    kernels_.store_key(key, config_.head_dim, slot, keys);
+    kernels_.store_value(value, config_.head_dim, slot, keys + config_.head_dim * block_positions);
   }
 
+  /// One head after the other: the blocks that rows share are read from the nearest cache, by all rows but the first.
   void attend_all(std::size_t index, Pass* pass) const {
-    const auto kv_heads = static_cast<std::size_t>(config_.kv_heads);
-    parallel_for(pass->rows.size() * kv_heads, [&](std::size_t i) {
+    const ScopedTimer timer(&pass->b.seconds.attention);
+    constexpr std::size_t tile = 16;
+    const std::size_t rows = pass->rows.size(), tiles = (rows + tile - 1) / tile;
+    parallel_for(static_cast<std::size_t>(config_.kv_heads) * tiles, [&](std::size_t i) {
       const int group = config_.heads / config_.kv_heads;
-      const int first = static_cast<int>(i % kv_heads) * group;
-      for (int head = first; head < first + group; ++head) attend(index, i / kv_heads, head, pass);
+      const int first = static_cast<int>(i / tiles) * group;
+      const std::size_t begin = i % tiles * tile;
+      for (std::size_t r = begin; r < std::min(begin + tile, rows); ++r)
+        for (int head = first; head < first + group; ++head) attend(index, r, head, pass);
     });
   }
 
@@ -256,6 +261,7 @@ class CpuTransformer final : public Transformer {
   }
 
   std::size_t write_logits(Pass* pass, std::span<float> logits) const {
+    const ScopedTimer timer(&pass->b.seconds.head);
     int count = 0;
     for (std::size_t r = 0; r < pass->rows.size(); ++r) {
       if (pass->rows[r].logits == Logits::no) continue;
