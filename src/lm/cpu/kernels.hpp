@@ -82,7 +82,7 @@ struct Kernels {
   void (*scale_sums)(const ScaleTask& task);
 };
 
-/// For the processor at hand.
+/// For the instruction set in use.
 template <class T>
 const Kernels<T>& kernels();
 
