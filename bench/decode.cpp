@@ -46,7 +46,8 @@ class NumberModel final : public LanguageModel {
  public:
   NumberModel(const fs::path& folder, DType dtype)
       : config_(lm::load_config(folder)),
-        transformer_(lm::load_cpu_transformer(config_, std::make_shared<const lm::Safetensors>(folder), dtype)),
+        transformer_(
+            lm::load_cpu_transformer(config_, std::make_shared<const lm::Safetensors>(folder), {.dtype = dtype})),
         vocabulary_(numbers(config_.vocabulary_size), {}) {
     summary_.vocabulary_size = config_.vocabulary_size;
   }

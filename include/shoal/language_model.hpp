@@ -50,6 +50,13 @@ class ContextTree {
   [[nodiscard]] virtual std::size_t live_blocks() const = 0;
 };
 
+/// Of a transformer: embedding, attention, mlp or head.
+struct ModelPart {
+  std::string name;
+  std::uint64_t parameters = 0;
+  std::uint64_t bytes = 0;  ///< as computed with; the embedding, which is only looked up, as stored
+};
+
 struct ModelSummary {
   std::string id;            ///< directory, hub id or file as the user gave it
   std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
@@ -90,8 +97,21 @@ class LanguageModel {
 
 enum class DType { automatic, f32, bf16, int8 };
 
+/// This process among those of its node that load one model at the same time. They share the node's memory, and, with
+/// a common file, one copy of the weights: then none may use the model before all have loaded it.
+struct NodeShare {
+  int process = 0;
+  int processes = 1;
+  int file = -1;  ///< descriptor of an empty file without a size limit that all of them have open; -1: none
+};
+
+struct LoadOptions {
+  DType dtype = DType::automatic;
+  NodeShare node = {};
+};
+
 /// @param source a checkpoint directory, a Hugging Face id in the local hub cache, `minnow`, or `tabular:FILE`
 /// @throws ModelError, with the download command when a hub id is not in the cache
-std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype);
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, const LoadOptions& options = {});
 
 }  // namespace shoal

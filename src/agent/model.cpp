@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/load_together.hpp"
 #include "cluster/world.hpp"
 #include "shoal/error.hpp"
 
@@ -47,8 +48,16 @@ std::string model_id_of_size(const std::string& size) {
 }
 
 std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
-  return std::make_shared<const Model>(
-      Model{settings, load_model(source_of(settings), dtype_of(settings.dtype)), cluster::World::shared()});
+  const std::string source = source_of(settings);
+  const LoadOptions options{.dtype = dtype_of(settings.dtype)};
+  auto world = cluster::World::shared();
+  try {
+    auto model = agent::load_together(world.get(), source, options);
+    return std::make_shared<const Model>(Model{settings, std::move(model), std::move(world)});
+  } catch (const cluster::AgreedError& e) {
+    if (e.code() == ExitCode::model) throw ModelError(e.what());
+    throw;
+  }
 }
 
 }  // namespace shoal

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/generation.hpp"
+#include "agent/load_together.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_options.hpp"
 #include "app/restart.hpp"
@@ -188,7 +189,7 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   if (root && !options.quiet && workers < options.workers)
     std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
   set_worker_threads(workers);
-  const auto model = world.together([&] { return load_model(options.model, parse_dtype(options.dtype)); });
+  const auto model = agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype)});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
 
   const auto outputs =

@@ -108,7 +108,7 @@ int info_command(cluster::World& world, const Arguments& arguments) {
   world.together([&] {
     if (!root) return;
     Json json = program_json(world);
-    if (!options.model.empty()) json["model"] = model_json(*load_model(options.model, DType::automatic));
+    if (!options.model.empty()) json["model"] = model_json(*load_model(options.model));
     if (options.json)
       std::cout << json.dump() << '\n';
     else

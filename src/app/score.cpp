@@ -105,7 +105,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
   }
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(options.model, parse_dtype(options.dtype));
+    const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype)});
     const Scored scored = score(*model, options);
     options.json ? print_scored_json(scored) : print_scored_table(scored);
   });

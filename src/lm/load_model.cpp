@@ -5,10 +5,10 @@
 
 namespace shoal {
 
-std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype) {
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, const LoadOptions& options) {
   constexpr std::string_view tabular = "tabular:";
   if (source.starts_with(tabular)) return std::make_shared<lm::TabularModel>(source, source.substr(tabular.size()));
-  return std::make_shared<lm::TransformerModel>(source, lm::find_checkpoint(source), dtype);
+  return std::make_shared<lm::TransformerModel>(source, lm::find_checkpoint(source), options);
 }
 
 }  // namespace shoal

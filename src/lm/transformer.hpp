@@ -59,10 +59,11 @@ class Transformer {
                        std::span<float> logits) const = 0;
 };
 
-/// @param dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the
-///              products' operands in 8 bits, everything else as if automatic
+/// @param options dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the
+///                products' operands in 8 bits, everything else as if automatic
 /// @throws ModelError
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
-                                                  std::shared_ptr<const Safetensors> weights, DType dtype);
+                                                  std::shared_ptr<const Safetensors> weights,
+                                                  const LoadOptions& options);
 
 }  // namespace shoal::lm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <limits>
 #include <utility>
 
@@ -19,50 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using cpu::block_positions;
-
-/// Special tokens and rows beyond the tokenizer carry no text.
-Vocabulary make_vocabulary(const text::Tokenizer& tokenizer, const TransformerConfig& config) {
-  std::vector<std::string> bytes(static_cast<std::size_t>(config.vocabulary_size));
-  for (int i = 0; i < std::min(config.vocabulary_size, tokenizer.size()); ++i)
-    if (!tokenizer.is_special(TokenId{i})) bytes[static_cast<std::size_t>(i)] = tokenizer.bytes(TokenId{i});
-  for (const TokenId end : config.end_tokens) bytes[static_cast<std::size_t>(end.value())].clear();
-  return {std::move(bytes), config.end_tokens};
-}
-
-nlohmann::json read_tokenizer_config(const fs::path& folder) {
-  const fs::path file = folder / "tokenizer_config.json";
-  return fs::exists(file) ? read_json_file(file) : nlohmann::json::object();
-}
-
-/// The template's source: a file of its own, or an entry that is one text or a list of named ones.
-std::optional<std::string> template_source(const fs::path& folder, const nlohmann::json& tokenizer_config) {
-  if (const fs::path file = folder / "chat_template.jinja"; fs::exists(file)) return read_text_file(file);
-  const auto entry = tokenizer_config.find("chat_template");
-  if (entry == tokenizer_config.end()) return std::nullopt;
-  if (entry->is_string()) return entry->get<std::string>();
-  if (entry->is_array())
-    for (const auto& named : *entry)
-      if (named.is_object() && named.value("name", "") == "default") return named.value("template", "");
-  return std::nullopt;
-}
-
-std::optional<text::ChatTemplate> load_template(const fs::path& folder, const nlohmann::json& tokenizer_config) {
-  const auto source = template_source(folder, tokenizer_config);
-  if (!source) return std::nullopt;
-  return text::ChatTemplate(*source);
-}
-
-std::vector<std::pair<std::string, std::string>> special_tokens(const nlohmann::json& tokenizer_config) {
-  std::vector<std::pair<std::string, std::string>> tokens;
-  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
-    const auto entry = tokenizer_config.find(name);
-    if (entry == tokenizer_config.end()) continue;
-    if (entry->is_string()) tokens.emplace_back(name, entry->get<std::string>());
-    if (entry->is_object() && entry->contains("content") && entry->at("content").is_string())
-      tokens.emplace_back(name, entry->at("content").get<std::string>());
-  }
-  return tokens;
-}
 
 std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) {
   Fnv1a hash;
@@ -85,15 +42,13 @@ double log_probability(std::span<const float> logits, TokenId token) {
 
 }  // namespace
 
-TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType dtype)
-    : tokenizer_(text::Tokenizer::load(folder / "tokenizer.json")), vocabulary_({}, {}) {
+TransformerModel::TransformerModel(std::string id, const fs::path& folder, const LoadOptions& options) {
   const TransformerConfig config = load_config(folder);
+  // Text and weights take about as long: at the same time.
+  auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
-  const nlohmann::json tokenizer_config = read_tokenizer_config(folder);
-  chat_template_ = load_template(folder, tokenizer_config);
-  special_tokens_ = special_tokens(tokenizer_config);
-  transformer_ = load_cpu_transformer(config, weights, dtype);
-  vocabulary_ = make_vocabulary(tokenizer_, config);
+  transformer_ = load_cpu_transformer(config, weights, options);
+  text_ = std::make_unique<const ModelText>(text.get());
   summary_ = {.id = std::move(id),
               .architecture = config.architecture,
               .device = "cpu",
@@ -110,8 +65,8 @@ std::string TransformerModel::render_chat(std::span<const ChatMessage> messages)
   nlohmann::ordered_json variables = {{"messages", nlohmann::ordered_json::array()}, {"add_generation_prompt", true}};
   for (const ChatMessage& message : messages)
     variables["messages"].push_back({{"role", message.role}, {"content", message.content}});
-  for (const auto& [name, text] : special_tokens_) variables[name] = text;
-  return chat_template_->render(variables);
+  for (const auto& [name, text] : text_->special_tokens) variables[name] = text;
+  return text_->chat_template->render(variables);
 }
 
 void TransformerModel::check_prompt(std::span<const TokenId> ids, int new_tokens) const {

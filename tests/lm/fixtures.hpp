@@ -34,7 +34,7 @@ inline const char* const checkpoints[] = {"llama_grouped_f32",
 inline std::filesystem::path fixture(const std::string& name) { return std::filesystem::path(SHOAL_TEST_DATA) / name; }
 
 inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype) {
-  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), dtype);
+  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), {.dtype = dtype});
 }
 
 inline std::string name_of(DType dtype) {

@@ -35,13 +35,13 @@ OneDnnProduct::OneDnnProduct(int outputs, int inputs, ProductTypes types)
                        result(typical_rows))
                   .weights_desc()) {}
 
-memory OneDnnProduct::pack(const void* plain, memory::data_type type) const {
+memory OneDnnProduct::weights_at(void* data) const { return {packed_, one_dnn_engine(), data}; }
+
+void OneDnnProduct::pack(const void* plain, memory::data_type type, memory weights) const {
   memory from({{inputs_, outputs_}, type, memory::format_tag::ba}, one_dnn_engine(), const_cast<void*>(plain));
-  memory packed(packed_, one_dnn_engine());
   dnnl::stream stream(one_dnn_engine());
-  dnnl::reorder(from, packed).execute(stream, from, packed);
+  dnnl::reorder(from, weights).execute(stream, from, weights);
   stream.wait();
-  return packed;
 }
 
 void OneDnnProduct::multiply(const void* x, int rows, const memory& weights, void* y) {

@@ -25,12 +25,14 @@ constexpr std::size_t chunk_rows = 256;
 template <class T>
 class CpuTransformer final : public Transformer {
  public:
-  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format)
+  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format,
+                 const NodeShare& node)
       : config_(config),
         file_(std::move(weights)),
         kernels_(cpu::kernels<T>()),
         format_(format),
-        weights_(cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format))) {
+        weights_(
+            cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format, WeightMemory(node)))) {
     if (config.positions == Positions::rotary) frequencies_ = rotary_frequencies(config.rotary);
   }
 
@@ -298,14 +300,16 @@ void check_widths(const TransformerConfig& config) {
 }  // namespace
 
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
-                                                  std::shared_ptr<const Safetensors> weights, DType dtype) {
+                                                  std::shared_ptr<const Safetensors> weights,
+                                                  const LoadOptions& options) {
   check_widths(config);
+  const DType dtype = options.dtype;
   if (dtype == DType::int8 && !cpu::has_vnni())
     throw ModelError("--dtype int8 is not available (this processor has no VNNI instructions) use bf16 or f32");
   const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
   if (dtype == DType::bf16 || (dtype != DType::f32 && cpu::has_fast_bf16()))
-    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format);
-  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format);
+    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, options.node);
+  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format, options.node);
 }
 
 }  // namespace shoal::lm
