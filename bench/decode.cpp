@@ -6,8 +6,6 @@
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer), their ratio, and the
 // share of the run's time by operation. No potentials, so nearly every particle is a distinct context.
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cstdio>
@@ -23,6 +21,7 @@
 #include "lm/cpu/matmul.hpp"
 #include "lm/transformer_tree.hpp"
 #include "random_checkpoint.hpp"
+#include "scratch_folder.hpp"
 #include "shoal/error.hpp"
 #include "smc/run.hpp"
 
@@ -210,21 +209,6 @@ Settings parse(int argc, char** argv) {
   po::notify(values);
   return s;
 }
-
-/// A folder that is removed at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() : path_(fs::temp_directory_path() / ("shoal-bench-" + std::to_string(getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~ScratchFolder() { fs::remove_all(path_); }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 }  // namespace
 }  // namespace shoal::bench

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lm/number_formats.hpp"
+#include "random_tokenizer.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -101,6 +102,7 @@ CheckpointShape qwen_half_billion() { return {"Qwen1.5-0.5B", 24, 1024, 2816, 16
 
 void write_random_checkpoint(const CheckpointShape& shape, const std::filesystem::path& folder) {
   write_config(shape, folder);
+  write_random_tokenizer(shape.vocabulary, folder / "tokenizer.json");
   const std::vector<NamedShape> tensors = tensors_of(shape);
   ordered_json header;
   std::size_t offset = 0;

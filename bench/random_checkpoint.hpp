@@ -21,7 +21,8 @@ struct CheckpointShape {
 /// Qwen1.5-0.5B: 464 million parameters, 16 key/value heads, vocabulary 151,936, tied head.
 CheckpointShape qwen_half_billion();
 
-/// Writes config.json and a bf16 model.safetensors with normally distributed weights of standard deviation 0.02.
+/// Writes config.json, a bf16 model.safetensors with normally distributed weights of standard deviation 0.02, and a
+/// byte-level BPE tokenizer.json of random merges that has a token for most rows of the vocabulary.
 void write_random_checkpoint(const CheckpointShape& shape, const std::filesystem::path& folder);
 
 }  // namespace shoal::bench

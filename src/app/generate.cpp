@@ -100,6 +100,7 @@ trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, const tr
                         .model_id = model.summary().id,
                         .weights_hash = model.summary().hash,
                         .device = model.summary().device,
+                        .isa = model.summary().isa,
                         .start_time = utc_now(),
                         .prompt = job.options.prompt,
                         .fingerprint = trace::fingerprint(identity),

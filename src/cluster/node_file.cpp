@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <string>
 
 #include "cluster/links.hpp"
 #include "cluster/world.hpp"
+#include "lm/available_memory.hpp"
 
 namespace shoal::cluster {
 namespace {
@@ -55,16 +57,17 @@ int open_file(const Address& address) {
 
 NodeFile::NodeFile(World* world) {
   const Communicator& node = world->links().node;
-  share_ = {.process = node.rank(), .processes = node.size()};
+  share_ = {.process = node.rank(), .processes = node.size(), .file = -1, .free_memory = lm::available_memory()};
   if (node.size() == 1) return;
   const bool maker = node.rank() == 0;
   int file = maker ? make_file() : -1;
   Address address = address_of(file);
   check(MPI_Bcast(&address, sizeof address, MPI_BYTE, 0, node.get()), "MPI_Bcast");
   if (!maker) file = open_file(address);
-  int everywhere = file >= 0 ? 1 : 0;
-  check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, node.get()), "MPI_Allreduce");
-  if (everywhere != 0)
+  std::array<std::uint64_t, 2> least{file >= 0 ? 1U : 0U, share_.free_memory};
+  check(MPI_Allreduce(MPI_IN_PLACE, least.data(), 2, MPI_UINT64_T, MPI_MIN, node.get()), "MPI_Allreduce");
+  share_.free_memory = least[1];
+  if (least[0] != 0)
     share_.file = file;
   else if (file >= 0)
     close(file);

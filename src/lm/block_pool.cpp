@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "lm/available_memory.hpp"
+#include "shoal/error.hpp"
 
 namespace shoal::lm {
 namespace {
@@ -14,6 +16,11 @@ constexpr std::size_t slab_bytes = std::size_t{16} << 20U;
 
 void BlockPool::grow() {
   const std::size_t count = std::max<std::size_t>(1, slab_bytes / block_bytes_);
+  if (count * block_bytes_ > available_memory())
+    throw Error(
+        ExitCode::internal,
+        "out of memory in the middle of the run (other programs have taken what was free at its start) end them, "
+        "or use fewer particles or tokens");
   slabs_.push_back(allocate_aligned(count * block_bytes_));
   for (std::size_t i = count; i-- > 0;) {
     free_.emplace_back(static_cast<std::uint32_t>(blocks_.size()));

@@ -48,4 +48,9 @@ int ContextMemory::most_new_tokens(std::uint64_t prompt, int contexts, std::uint
   }));
 }
 
+ContextMemory context_memory(const ModelSummary& model) {
+  return {.block_bytes = model.kv_bytes_per_token * positions,
+          .logits_row_bytes = static_cast<std::uint64_t>(model.vocabulary_size) * sizeof(float)};
+}
+
 }  // namespace shoal::lm

@@ -19,4 +19,6 @@ struct ContextMemory {
   [[nodiscard]] int most_new_tokens(std::uint64_t prompt, int contexts, std::uint64_t bytes) const;
 };
 
+ContextMemory context_memory(const ModelSummary& model);
+
 }  // namespace shoal::lm

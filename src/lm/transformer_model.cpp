@@ -4,14 +4,15 @@
 #include <cmath>
 #include <future>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/exact_math.hpp"
 #include "base/parallel.hpp"
 #include "lm/available_memory.hpp"
+#include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
-#include "lm/fingerprint.hpp"
-#include "lm/json_file.hpp"
+#include "lm/model_summary.hpp"
 #include "lm/transformer_tree.hpp"
 #include "shoal/error.hpp"
 
@@ -21,16 +22,24 @@ namespace {
 namespace fs = std::filesystem;
 using cpu::block_positions;
 
-std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) {
-  Fnv1a hash;
-  hash.add(read_text_file(folder / "config.json"));
-  hash.add(weights.fingerprint());
-  return to_hex(hash.value());
-}
-
-std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
-
 std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
+
+/// What is packed; the embedding stays in the file. One copy for each process that shares none.
+void check_weights_fit(const ModelSummary& model, const NodeShare& node) {
+  std::uint64_t bytes = 0;
+  for (const ModelPart& part : model.parts)
+    if (part.name != "embedding") bytes += part.bytes;
+  const std::uint64_t copies = node.file >= 0 ? 1 : static_cast<std::uint64_t>(node.processes);
+  const std::uint64_t available = node.free_memory > 0 ? node.free_memory : available_memory();
+  if (bytes * copies <= available) return;
+  throw ModelError("not enough memory for the weights of '" + model.id + "' (" + megabytes(bytes) + " in " +
+                   model.dtype + (copies > 1 ? ", for each of " + std::to_string(copies) + " ranks" : "") + "; " +
+                   megabytes(available) + " are free) use " +
+                   (model.dtype == "int8"  ? ""
+                    : model.dtype == "f32" ? "--dtype bf16 or int8, "
+                                           : "--dtype int8, ") +
+                   "a smaller model or another node");
+}
 
 /// ln p of one token under one row of logits.
 double log_probability(std::span<const float> logits, TokenId token) {
@@ -42,23 +51,16 @@ double log_probability(std::span<const float> logits, TokenId token) {
 
 }  // namespace
 
-TransformerModel::TransformerModel(std::string id, const fs::path& folder, const LoadOptions& options) {
+TransformerModel::TransformerModel(std::string id, const fs::path& folder, const LoadOptions& options)
+    : processes_(options.node.processes) {
   const TransformerConfig config = load_config(folder);
   // Text and weights take about as long: at the same time.
   auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
+  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype);
+  check_weights_fit(summary_, options.node);
   transformer_ = load_cpu_transformer(config, weights, options);
   text_ = std::make_unique<const ModelText>(text.get());
-  summary_ = {.id = std::move(id),
-              .architecture = config.architecture,
-              .device = "cpu",
-              .dtype = name_of(transformer_->dtype()),
-              .hash = checkpoint_hash(folder, *weights),
-              .parameters = transformer_->parameters(),
-              .weight_bytes = transformer_->weight_bytes(),
-              .kv_bytes_per_token = transformer_->block_bytes() / block_positions,
-              .vocabulary_size = config.vocabulary_size,
-              .max_context = config.max_position};
 }
 
 std::string TransformerModel::render_chat(std::span<const ChatMessage> messages) const {
@@ -81,18 +83,20 @@ void TransformerModel::check_prompt(std::span<const TokenId> ids, int new_tokens
                      std::to_string(summary_.max_context) + ") shorten the prompt or lower --max-tokens");
 }
 
-/// Every context might be distinct: refused at the start rather than killed in the middle.
+/// Every context might be distinct: refused at the start rather than killed in the middle. The node's processes open
+/// their trees at the same time, each for its share of what is free.
 void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimits limits) const {
-  const std::uint64_t shared = (prompt.size() / block_positions + 1) * transformer_->block_bytes();
-  const std::uint64_t each =
-      static_cast<std::uint64_t>(limits.new_tokens / block_positions + 2) * transformer_->block_bytes();
-  const std::uint64_t available = available_memory();
-  if (shared + each * static_cast<std::uint64_t>(limits.contexts) <= available) return;
-  const std::uint64_t fit = available > shared ? (available - shared) / each : 0;
-  throw UsageError("not enough memory for " + std::to_string(limits.contexts) +
-                   " contexts on this rank (each may take " + megabytes(each) + " for " +
-                   std::to_string(limits.new_tokens) + " new tokens, " + megabytes(available) +
-                   " are free) use at most " + std::to_string(fit) + " particles a rank, or lower --max-tokens");
+  const ContextMemory memory = context_memory(summary_);
+  const std::uint64_t share = available_memory() / static_cast<std::uint64_t>(processes_);
+  if (memory.needed(prompt.size(), limits) <= share) return;
+  const std::uint64_t contexts = memory.most_contexts(prompt.size(), limits.new_tokens, share);
+  const int tokens = memory.most_new_tokens(prompt.size(), limits.contexts, share);
+  throw UsageError("not enough memory for " + std::to_string(limits.contexts) + " contexts of " +
+                   std::to_string(limits.new_tokens) + " new tokens on a rank (they may take " +
+                   megabytes(memory.needed(prompt.size(), limits)) + ", free are " + megabytes(share) +
+                   (processes_ > 1 ? " for each of the node's " + std::to_string(processes_) + " ranks" : "") +
+                   ") use at most " + std::to_string(contexts) + " particles a rank" +
+                   (tokens > 0 ? ", or --max-tokens " + std::to_string(tokens) : ""));
 }
 
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {

@@ -33,4 +33,12 @@ PackedBytes WeightMemory::take(std::size_t bytes) {
   return taken;
 }
 
+void WeightMemory::populate(std::span<std::byte> piece) {
+#ifdef MADV_POPULATE_WRITE
+  (void)::madvise(piece.data(), piece.size(), MADV_POPULATE_WRITE);
+#else
+  (void)piece;
+#endif
+}
+
 }  // namespace shoal::lm

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "shoal/language_model.hpp"
@@ -24,6 +25,8 @@ class WeightMemory {
   /// Zeroed. A piece goes to the process that has least to fill so far: ask for the largest first.
   /// @throws std::bad_alloc
   PackedBytes take(std::size_t bytes);
+  /// Has the system provide the pages of a piece at once, which is quicker than one by one as they are written.
+  static void populate(std::span<std::byte> piece);
 
  private:
   NodeShare node_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "lm/cpu/kernels.hpp"
 
@@ -130,13 +131,7 @@ class Int8Matrix final : public PackedMatrix {
 
 }  // namespace
 
-bool has_vnni() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512vnni") != 0;
-#else
-  return false;
-#endif
-}
+bool has_vnni() { return used_isa() >= Isa::avx512_vnni; }
 
 std::unique_ptr<PackedMatrix> make_int8_matrix(int outputs, int inputs, OperandType type,
                                                std::shared_ptr<Int8Products> products) {

@@ -86,7 +86,7 @@ struct Kernels {
   void (*scale_sums)(const ScaleTask& task);
 };
 
-/// For the processor at hand.
+/// For the instruction set in use.
 template <class T>
 const Kernels<T>& kernels();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
@@ -18,21 +19,16 @@ memory::data_type data_type(OperandType type) {
 
 }  // namespace
 
-bool has_fast_bf16() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
+bool has_fast_bf16() { return used_isa() >= Isa::avx512_bf16; }
+
+OperandType operands_of(DType dtype) {
+  if (dtype == DType::f32) return OperandType::f32;
+  return dtype == DType::bf16 || has_fast_bf16() ? OperandType::bf16 : OperandType::f32;
 }
 
 ProductLibrary best_library(OperandType type) {
-#ifdef __x86_64__
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (type == OperandType::f32 ? avx512 : has_fast_bf16()) return ProductLibrary::one_dnn;
-#endif
-  return ProductLibrary::own;
+  const bool keeps_bits = type == OperandType::f32 ? used_isa() >= Isa::avx512 : has_fast_bf16();
+  return keeps_bits ? ProductLibrary::one_dnn : ProductLibrary::own;
 }
 
 namespace {
@@ -136,9 +132,10 @@ PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {
 PackedMatrixPtr MatrixPacker::pack_later(MatrixSource matrix) {
   auto packed = make(matrix.outputs, matrix.inputs);
   PackedBytes bytes = memory_.take(packed->bytes());
-  packed->place(std::move(bytes.data));
+  packed->place(bytes.data);
   if (bytes.ours)
-    jobs_.push_back([matrix = std::move(matrix), to = packed.get()] {
+    jobs_.push_back([matrix = std::move(matrix), to = packed.get(), at = bytes.data.get()] {
+      WeightMemory::populate({at, to->bytes()});
       AlignedVector<std::byte> copy;
       to->fill(matrix.read(&copy));
     });

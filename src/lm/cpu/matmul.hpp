@@ -26,6 +26,9 @@ inline constexpr OperandType operand_type<Bf16> = OperandType::bf16;
 /// True if bf16 products run on instructions of their own.
 bool has_fast_bf16();
 
+/// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
+OperandType operands_of(DType dtype);
+
 /// A weight matrix as a checkpoint stores it: [outputs, inputs], row-major.
 struct MatrixView {
   int outputs = 0;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/assert.hpp"
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
 #include "lm/cpu/int8_matrix.hpp"
@@ -305,9 +306,10 @@ std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& confi
   check_widths(config);
   const DType dtype = options.dtype;
   if (dtype == DType::int8 && !cpu::has_vnni())
-    throw ModelError("--dtype int8 is not available (this processor has no VNNI instructions) use bf16 or f32");
+    throw ModelError("--dtype int8 is not available (the instruction set in use, " + name_of(used_isa()) +
+                     ", has no VNNI instructions) use bf16 or f32");
   const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
-  if (dtype == DType::bf16 || (dtype != DType::f32 && cpu::has_fast_bf16()))
+  if (cpu::operands_of(dtype) == cpu::OperandType::bf16)
     return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, options.node);
   return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format, options.node);
 }
