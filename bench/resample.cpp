@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/exact_math.hpp"
+#include "base/stopwatch.hpp"
 #include "cluster/mpi_transport.hpp"
 #include "smc/block_resampling.hpp"
-#include "smc/stopwatch.hpp"
 
 namespace shoal {
 namespace {
@@ -106,7 +106,7 @@ Outcome run_in_blocks(const Settings& s, smc::Transport* transport, Seconds* sec
   Outcome outcome;
   for (int t = 0; t < s.steps; ++t) {
     {
-      const smc::ScopedTimer timer(&seconds->propagate);
+      const ScopedTimer timer(&seconds->propagate);
       for (std::size_t i = 0; i < state.size(); ++i) {
         state[i] = next_state(state[i], static_cast<std::uint32_t>(t), begin + i);
         log_weight[i] = log_weight_of(state[i], t);
@@ -114,16 +114,16 @@ Outcome run_in_blocks(const Settings& s, smc::Transport* transport, Seconds* sec
     }
     smc::BlockWeights weights;
     {
-      const smc::ScopedTimer timer(&seconds->weights);
+      const ScopedTimer timer(&seconds->weights);
       weights = smc::block_weights(log_weight, s.particles, transport);
     }
     outcome.log_z += smc::log_mean_weight(weights);
     smc::BlockOffspring offspring;
     {
-      const smc::ScopedTimer timer(&seconds->offspring);
+      const ScopedTimer timer(&seconds->offspring);
       offspring = smc::block_offspring(s.scheme, weights, key, static_cast<std::uint32_t>(t), transport);
     }
-    const smc::ScopedTimer timer(&seconds->exchange);
+    const ScopedTimer timer(&seconds->exchange);
     state = exchange(offspring, state, transport, moved);
   }
   for (std::size_t i = 0; i < state.size(); ++i) outcome.add(begin + i, state[i]);
@@ -137,7 +137,7 @@ Outcome run_whole(const Settings& s, Seconds* seconds) {
   Outcome outcome;
   for (int t = 0; t < s.steps; ++t) {
     {
-      const smc::ScopedTimer timer(&seconds->propagate);
+      const ScopedTimer timer(&seconds->propagate);
       for (std::size_t i = 0; i < state.size(); ++i) {
         state[i] = next_state(state[i], static_cast<std::uint32_t>(t), i);
         log_weight[i] = log_weight_of(state[i], t);
@@ -145,17 +145,17 @@ Outcome run_whole(const Settings& s, Seconds* seconds) {
     }
     smc::IntegerWeights weights;
     {
-      const smc::ScopedTimer timer(&seconds->weights);
+      const ScopedTimer timer(&seconds->weights);
       weights = smc::integer_weights(log_weight);
     }
     outcome.log_z += smc::log_mean_weight(weights);
     std::vector<std::uint32_t> counts;
     {
-      const smc::ScopedTimer timer(&seconds->offspring);
+      const ScopedTimer timer(&seconds->offspring);
       const auto words = smc::resampling_words(s.scheme, s.particles, key, static_cast<std::uint32_t>(t));
       counts = smc::offspring_counts(s.scheme, weights.q, words);
     }
-    const smc::ScopedTimer timer(&seconds->exchange);
+    const ScopedTimer timer(&seconds->exchange);
     std::vector<std::uint8_t> children;
     children.reserve(state.size());
     for (std::size_t i = 0; i < state.size(); ++i) children.insert(children.end(), counts[i], state[i]);

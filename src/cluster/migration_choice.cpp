@@ -3,8 +3,8 @@
 #include <array>
 #include <vector>
 
+#include "base/stopwatch.hpp"
 #include "cluster/links.hpp"
-#include "smc/stopwatch.hpp"
 
 namespace shoal::cluster {
 namespace {
@@ -22,7 +22,7 @@ double measure_bandwidth(const Links& links) {
   double seconds = 0.0;
   for (int round = 0; round < rounds; ++round) {
     check(MPI_Barrier(links.data.get()), "MPI_Barrier");
-    const smc::Stopwatch watch;
+    const Stopwatch watch;
     Message incoming = Message::receive(std::string(probe_bytes, '\0'), from, probe_tag, links.data);
     Message outgoing = Message::send(std::string(probe_bytes, '\0'), to, probe_tag, links.data);
     for (const Pause pause(links.idle); !incoming.done() || !outgoing.done();) pause.rest();
@@ -36,7 +36,7 @@ double measure_prefill(const LanguageModel& model) {
   for (int i = 0; i < probe_tokens; ++i) tokens.emplace_back(i % model.vocabulary().size());
   double seconds = 0.0;
   for (int round = 0; round < rounds; ++round) {
-    const smc::Stopwatch watch;
+    const Stopwatch watch;
     (void)model.open(tokens, {});
     seconds = watch.seconds();
   }
