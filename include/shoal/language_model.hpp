@@ -25,6 +25,13 @@ struct ContextLimits {
   int new_tokens = 0;
 };
 
+/// A context on its way from another rank's tree for the same prompt.
+struct ExpectedContext {
+  ContextId context;              ///< with one reference; nothing may be computed from it before its data has come
+  std::uint32_t first_block = 0;  ///< the first block of 16 positions that is missing, counted from the prompt's start
+  std::uint64_t bytes = 0;        ///< of the missing blocks; 0: complete as it is
+};
+
 /// One rank's contexts for one prompt. Not thread-safe; may use the rank's worker threads inside.
 class ContextTree {
  public:
@@ -41,10 +48,25 @@ class ContextTree {
   /// row-major. A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be
   /// called again for the same context.
   virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
-  /// Tokens beyond the prompt and the key/value data that a rank holding only the prompt lacks.
-  [[nodiscard]] virtual std::string pack(ContextId context) const = 0;
-  /// Inverse of pack, on another rank's tree for the same prompt; the result carries one reference.
-  virtual ContextId unpack(std::string_view packed) = 0;
+  /// The context prompt + @p tokens, with one reference more than before. A new one shares the key/value data that some
+  /// live context has of it; the next forward pass computes the rest.
+  virtual ContextId insert(std::span<const TokenId> tokens) = 0;
+
+  // A context moves to another rank's tree together with its key/value data: `expect` there says which blocks are
+  // missing, `pack` here gives them, `unpack` there fills them in. A tree without such data needs only insert.
+  /// Positions, those of the prompt included, whose key/value data the context has.
+  [[nodiscard]] virtual std::uint32_t computed(ContextId /*context*/) const { return 0; }
+  /// As insert, with room for the data of the first @p computed positions as far as no live context has it. Contexts
+  /// expected later may share that room before it is filled.
+  virtual ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t /*computed*/) {
+    return {.context = insert(tokens)};
+  }
+  /// The blocks from @p first_block on that hold the first @p computed positions of @p context.
+  [[nodiscard]] virtual std::string pack(ContextId /*context*/, std::uint32_t /*first_block*/,
+                                         std::uint32_t /*computed*/) const {
+    return {};
+  }
+  virtual void unpack(const ExpectedContext& /*expected*/, std::string_view /*packed*/) {}
   /// Distinct live contexts / live key-value blocks, for the trace.
   [[nodiscard]] virtual std::size_t live_contexts() const = 0;
   [[nodiscard]] virtual std::size_t live_blocks() const = 0;

@@ -187,7 +187,7 @@ class AgentSession {
 
 int agent_command(cluster::World& world, const Arguments& arguments) {
   const bool root = world.rank() == Rank{0};
-  const AgentJob job = world.together([&] { return parse_job(arguments); });
+  AgentJob job = world.together([&] { return parse_job(arguments); });
   if (job.parsed == Parsed::help_wanted) {
     AgentOptions defaults;
     if (root)
@@ -203,6 +203,7 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
   auto model = agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype)});
+  choose_migration(&job.options.generate, world, *model);
   agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
   AgentSession session(&chat, &world, options);
   if (job.prompts.empty()) return session.interact();

@@ -175,7 +175,7 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
 
 int generate_command(cluster::World& world, const Arguments& arguments) {
   const bool root = world.rank() == Rank{0};
-  const Job job = world.together([&] { return parse_job(arguments); });
+  Job job = world.together([&] { return parse_job(arguments); });
   if (job.parsed == Parsed::help_wanted) {
     if (root) print_help();
     return 0;
@@ -192,6 +192,7 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   set_worker_threads(workers);
   const auto model = agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype)});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
+  choose_migration(&job.options, world, *model);
 
   const auto outputs =
       world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments) : nullptr; });

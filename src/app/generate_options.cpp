@@ -10,6 +10,7 @@
 
 #include "app/input_text.hpp"
 #include "base/isa.hpp"
+#include "cluster/migration_choice.hpp"
 #include "potential/job_file.hpp"
 #include "shoal/error.hpp"
 
@@ -122,6 +123,11 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
       "processor "
       "computes it)")("isa", to(&o->isa, "NAME"), isa_help)(
+      "migrate", to(&o->migrate, "HOW"),
+      "how particles come to other ranks, with equal results: kv (with the key/value blocks that are missing there), "
+      "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
+      "spare", to(&o->spare_percent, "PERCENT"),
+      "a rank may hold so many more particles than its even share before any leave it (10)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -165,6 +171,11 @@ void validate(GenerateOptions* o) {
           "seconds, 0 or more");
   require(!o->checkpoint_interval_s || *o->checkpoint_interval_s >= 0, "checkpoint-interval",
           o->checkpoint_interval_s ? text_of(*o->checkpoint_interval_s) : "", "seconds, 0 or more");
+  require(o->spare_percent >= 0 && o->spare_percent <= 1000, "spare", text_of(o->spare_percent), "0 to 1000 (percent)");
+  s.spare = o->spare_percent / 100.0;
+  s.migrate = parse_name<smc::Migrate>(
+      "migrate", o->migrate,
+      {{"auto", smc::Migrate::key_values}, {"kv", smc::Migrate::key_values}, {"tokens", smc::Migrate::tokens}});
   require(o->hang_limit_s >= 0, "hang-limit", text_of(o->hang_limit_s), "seconds, 0 or more");
   if (std::any_of(s.stop.begin(), s.stop.end(), [](const std::string& t) { return t.empty(); }))
     throw UsageError("bad --stop '' (an empty text stops at once) give the text to stop at");
@@ -212,6 +223,12 @@ void use_isa(const std::string& name) {
                              {"avx512_bf16", Isa::avx512_bf16}}));
 }
 
+void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model) {
+  if (o->migrate != "auto") return;
+  o->smc.migrate = cluster::choose_migration(world, model);
+  o->migrate = o->smc.migrate == smc::Migrate::tokens ? "tokens" : "kv";
+}
+
 DType parse_dtype(const std::string& name) {
   return parse_name<DType>(
       "dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}});
@@ -252,6 +269,8 @@ std::string to_json(const GenerateOptions& o) {
       {"device", o.device},
       {"dtype", o.dtype},
       {"isa", o.isa},
+      {"migrate", o.migrate},
+      {"spare", o.spare_percent},
       {"hang_limit", o.hang_limit_s},
       {"checkpoint", o.checkpoint},
       {"checkpoint_interval", o.checkpoint_interval_s.value_or(default_checkpoint_interval_s)},

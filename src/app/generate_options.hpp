@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/command_line.hpp"
+#include "cluster/world.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
 #include "smc/options.hpp"
@@ -35,6 +36,8 @@ struct GenerateOptions {
   std::string checkpoint;
   std::optional<double> checkpoint_interval_s;  ///< nothing: the default
   std::string resume;
+  std::string migrate = "auto";  ///< once it is chosen: kv or tokens
+  double spare_percent = 10.0;
   double hang_limit_s = 300.0;  ///< 0 = none
   bool json = false;
   bool quiet = false;
@@ -55,6 +58,9 @@ void validate(GenerateOptions* options);
 /// Potentials in command line order: --regex, --style, --potentials.
 /// @throws UsageError
 std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
+
+/// Puts what --migrate auto comes to in its place. Collective.
+void choose_migration(GenerateOptions* options, cluster::World& world, const LanguageModel& model);
 
 DType parse_dtype(const std::string& name);
 

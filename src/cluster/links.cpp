@@ -17,9 +17,19 @@ Cores cores_of(const Communicator& node) {
   return cores;
 }
 
+/// Nodes are numbered by their first ranks.
+std::vector<int> nodes_of(const Communicator& all, const Communicator& node) {
+  int mine = all.rank();
+  check(MPI_Bcast(&mine, 1, MPI_INT, 0, node.get()), "MPI_Bcast");
+  std::vector<int> nodes(static_cast<std::size_t>(all.size()));
+  check(MPI_Allgather(&mine, 1, MPI_INT, nodes.data(), 1, MPI_INT, all.get()), "MPI_Allgather");
+  return nodes;
+}
+
 }  // namespace
 
 Links::Links() {
+  nodes = nodes_of(agreements, node);
   ranks_on_node = node.size();
   cores_on_node = cores_of(node).usable();
   idle = ranks_on_node > cores_on_node ? Idle::nap : Idle::spin;

@@ -24,6 +24,7 @@ struct Links {
   Rank rank{agreements.rank()};
   int size = agreements.size();
   Heartbeat heartbeat{MPI_COMM_WORLD};
+  std::vector<int> nodes;  ///< by rank: the node that it is on, as a number that all of the node's ranks share
   int ranks_on_node = 1;
   int cores_on_node = 1;
   /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late

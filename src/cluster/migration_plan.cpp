@@ -8,6 +8,8 @@
 namespace shoal::cluster {
 namespace {
 
+using Counts = std::vector<std::uint32_t>;
+
 /// Children of one parent: ids first .. first + count - 1.
 struct Family {
   LogicalId parent;
@@ -20,6 +22,38 @@ bool leaves_later(const Family& a, const Family& b) {
 }
 
 std::size_t index(Rank rank) { return static_cast<std::size_t>(rank.value()); }
+std::uint32_t excess(std::uint32_t a, std::uint32_t b) { return a > b ? a - b : 0; }
+
+/// The ranks of each node in order, nodes by their numbers.
+std::vector<std::vector<std::size_t>> ranks_by_node(std::span<const int> nodes) {
+  std::vector<std::size_t> ranks(nodes.size());
+  std::iota(ranks.begin(), ranks.end(), std::size_t{0});
+  std::stable_sort(ranks.begin(), ranks.end(), [&](std::size_t a, std::size_t b) { return nodes[a] < nodes[b]; });
+  std::vector<std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (i == 0 || nodes[ranks[i]] != nodes[ranks[i - 1]]) groups.emplace_back();
+    groups.back().push_back(ranks[i]);
+  }
+  return groups;
+}
+
+/// Takes up to @p wanted from @p from, in the order of @p ranks, into @p to.
+/// @return what was not to be had
+std::uint32_t draw(std::span<const std::size_t> ranks, std::uint32_t wanted, Counts* from, Counts* to) {
+  for (const std::size_t r : ranks) {
+    const std::uint32_t taken = std::min(wanted, (*from)[r]);
+    (*from)[r] -= taken;
+    (*to)[r] += taken;
+    wanted -= taken;
+  }
+  return wanted;
+}
+
+std::uint32_t sum_over(std::span<const std::size_t> ranks, const Counts& counts) {
+  std::uint32_t sum = 0;
+  for (const std::size_t r : ranks) sum += counts[r];
+  return sum;
+}
 
 std::vector<std::vector<Family>> families_by_rank(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
                                                   std::size_t ranks) {
@@ -32,104 +66,121 @@ std::vector<std::vector<Family>> families_by_rank(std::span<const LogicalId> anc
   return families;
 }
 
-std::vector<std::uint32_t> loads_of(std::span<const std::vector<Family>> families) {
-  std::vector<std::uint32_t> loads;
+Counts loads_of(std::span<const std::vector<Family>> families) {
+  Counts loads;
   for (const auto& of_rank : families)
     loads.push_back(std::accumulate(of_rank.begin(), of_rank.end(), std::uint32_t{0},
                                     [](std::uint32_t sum, const Family& f) { return sum + f.count; }));
   return loads;
 }
 
-/// Families, the last perhaps in part, with @p surplus children in all.
-std::vector<Family> exports_of(std::vector<Family> families, std::uint32_t surplus) {
-  std::vector<Family> exports;
-  std::make_heap(families.begin(), families.end(), leaves_later);
-  while (surplus > 0) {
-    std::pop_heap(families.begin(), families.end(), leaves_later);
-    Family family = families.back();
-    families.pop_back();
-    const std::uint32_t leaving = std::min(family.count, surplus);
-    family.first += family.count - leaving;
-    family.count = leaving;
-    surplus -= leaving;
-    exports.push_back(family);
-  }
-  return exports;
-}
-
-/// Fills the ranks that have room, one after the other.
-class Receivers {
+/// A rank's families, the largest first.
+class Departures {
  public:
-  Receivers(std::span<const std::uint32_t> loads, std::span<const std::uint32_t> shares) {
-    for (std::size_t r = 0; r < loads.size(); ++r) room_.push_back(shares[r] > loads[r] ? shares[r] - loads[r] : 0);
+  explicit Departures(std::vector<Family> families) : families_(std::move(families)) {
+    std::make_heap(families_.begin(), families_.end(), leaves_later);
   }
-
-  void place(Family family, Rank from, MigrationPlan* plan) {
-    while (family.count > 0) {
-      while (room_[current_] == 0) ++current_;
-      const Rank to{static_cast<std::int32_t>(current_)};
-      const std::uint32_t placed = std::min(family.count, room_[current_]);
-      std::fill_n(plan->owners.begin() + family.first, placed, to);
-      if (plan->transfers.empty() || plan->transfers.back().from != from || plan->transfers.back().to != to)
-        ++plan->stats.messages;
-      plan->transfers.push_back({family.parent, from, to});
-      family.first += placed;
-      family.count -= placed;
-      room_[current_] -= placed;
-    }
+  /// Up to @p most children of one family.
+  Family next(std::uint32_t most) {
+    Family& largest = rest_.count > 0 ? rest_ : rest_ = pop();
+    Family leaving = largest;
+    leaving.count = std::min(most, largest.count);
+    leaving.first += largest.count - leaving.count;
+    largest.count -= leaving.count;
+    return leaving;
   }
 
  private:
-  std::vector<std::uint32_t> room_;
-  std::size_t current_ = 0;
+  Family pop() {
+    std::pop_heap(families_.begin(), families_.end(), leaves_later);
+    const Family largest = families_.back();
+    families_.pop_back();
+    return largest;
+  }
+
+  std::vector<Family> families_;
+  Family rest_;  ///< of the family that is leaving
 };
+
+/// Gives what the ranks send to those that receive, both in the order of @p ranks.
+void match(std::span<const std::size_t> ranks, Counts leave, Counts arrive, std::vector<Departures>* departures,
+           smc::MigrationPlan* plan) {
+  auto to = ranks.begin();
+  for (const std::size_t from : ranks) {
+    while (leave[from] > 0) {
+      while (arrive[*to] == 0) ++to;
+      const Family family = (*departures)[from].next(std::min(leave[from], arrive[*to]));
+      const Rank receiver{static_cast<std::int32_t>(*to)};
+      std::fill_n(plan->owners.begin() + family.first, family.count, receiver);
+      plan->transfers.push_back({family.parent, Rank{static_cast<std::int32_t>(from)}, receiver});
+      leave[from] -= family.count;
+      arrive[*to] -= family.count;
+      plan->stats.moved += family.count;
+    }
+  }
+}
+
+/// The transfers in the order of sender and receiver, and what can be counted of them.
+void finish(smc::MigrationPlan* plan) {
+  auto& transfers = plan->transfers;
+  std::stable_sort(transfers.begin(), transfers.end(), [](const smc::Transfer& a, const smc::Transfer& b) {
+    return a.from != b.from ? a.from < b.from : a.to < b.to;
+  });
+  plan->stats.sent = transfers.size();
+  for (std::size_t i = 0; i < transfers.size(); ++i)
+    if (i == 0 || transfers[i].from != transfers[i - 1].from || transfers[i].to != transfers[i - 1].to)
+      ++plan->stats.messages;
+}
 
 }  // namespace
 
-std::vector<std::uint32_t> even_shares(std::span<const std::uint32_t> loads) {
-  const std::uint64_t total = std::accumulate(loads.begin(), loads.end(), std::uint64_t{0});
-  const auto low = static_cast<std::uint32_t>(total / loads.size());
-  std::uint64_t larger = total % loads.size();
-  std::vector<std::uint32_t> shares(loads.size(), low);
-  const auto enlarge = [&](auto wanted) {
-    for (std::size_t r = 0; r < loads.size() && larger > 0; ++r) {
-      if (!wanted(loads[r])) continue;
-      ++shares[r];
-      --larger;
-    }
-  };
-  enlarge([low](std::uint32_t load) { return load == low + 1; });
-  enlarge([low](std::uint32_t load) { return load > low + 1; });
-  enlarge([low](std::uint32_t load) { return load < low; });
-  enlarge([low](std::uint32_t load) { return load == low; });
-  return shares;
-}
-
-MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::span<const Rank> owners, int ranks) {
-  SHOAL_EXPECT(std::is_sorted(ancestors.begin(), ancestors.end()));
-  auto families = families_by_rank(ancestors, owners, static_cast<std::size_t>(ranks));
-  const std::vector<std::uint32_t> loads = loads_of(families);
-  const std::vector<std::uint32_t> shares = even_shares(loads);
-
-  MigrationPlan plan;
-  for (const LogicalId parent : ancestors) plan.owners.push_back(owners[parent.value()]);
-  Receivers receivers(loads, shares);
-  for (std::size_t r = 0; r < loads.size(); ++r) {
-    if (loads[r] <= shares[r]) continue;
-    const std::uint32_t surplus = loads[r] - shares[r];
-    plan.stats.moved += surplus;
-    for (const Family& family : exports_of(std::move(families[r]), surplus))
-      receivers.place(family, Rank{static_cast<std::int32_t>(r)}, &plan);
+Flows plan_flows(std::span<const std::uint32_t> loads, std::span<const int> nodes, double spare) {
+  const std::size_t ranks = loads.size();
+  const std::size_t particles = std::accumulate(loads.begin(), loads.end(), std::size_t{0});
+  const auto share = static_cast<std::uint32_t>((particles + ranks - 1) / ranks);
+  const auto capacity = static_cast<std::uint32_t>(smc::rank_capacity(particles, static_cast<int>(ranks), spare));
+  Counts surplus;
+  Counts room;        // up to the even share
+  Counts spare_room;  // from there to the capacity
+  for (const std::uint32_t load : loads) {
+    surplus.push_back(excess(load, capacity));
+    room.push_back(excess(share, load));
+    spare_room.push_back(excess(capacity, std::max(share, load)));
   }
-  plan.stats.sent = plan.transfers.size();
-  return plan;
+
+  const Counts none(ranks, 0);
+  Flows flows{none, none, none, none};
+  std::uint32_t homeless = 0;
+  for (const auto& of_node : ranks_by_node(nodes)) {
+    const std::uint32_t all = sum_over(of_node, surplus);
+    std::uint32_t rest = draw(of_node, all, &room, &flows.arrive_within);
+    rest = draw(of_node, rest, &spare_room, &flows.arrive_within);
+    draw(of_node, rest, &surplus, &flows.leave_node);
+    draw(of_node, all - rest, &surplus, &flows.leave_within);
+    homeless += rest;
+  }
+  for (const auto& of_node : ranks_by_node(nodes)) homeless = draw(of_node, homeless, &room, &flows.arrive_node);
+  SHOAL_EXPECT(homeless == 0);
+  return flows;
 }
 
-std::vector<smc::Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, std::span<const Rank> owners) {
-  std::vector<smc::Birth> births;
-  for (std::uint32_t child = 0; child < ancestors.size(); ++child)
-    if (owners[child] == rank) births.push_back({LogicalId{child}, ancestors[child]});
-  return births;
+smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                  std::span<const int> nodes, double spare) {
+  SHOAL_EXPECT(std::is_sorted(ancestors.begin(), ancestors.end()));
+  auto families = families_by_rank(ancestors, owners, nodes.size());
+  const Flows flows = plan_flows(loads_of(families), nodes, spare);
+
+  smc::MigrationPlan plan;
+  for (const LogicalId parent : ancestors) plan.owners.push_back(owners[parent.value()]);
+  std::vector<Departures> departures;
+  for (auto& of_rank : families) departures.emplace_back(std::move(of_rank));
+  const auto groups = ranks_by_node(nodes);
+  std::vector<std::size_t> all;
+  for (const auto& of_node : groups) all.insert(all.end(), of_node.begin(), of_node.end());
+  match(all, flows.leave_node, flows.arrive_node, &departures, &plan);
+  for (const auto& of_node : groups) match(of_node, flows.leave_within, flows.arrive_within, &departures, &plan);
+  finish(&plan);
+  return plan;
 }
 
 }  // namespace shoal::cluster

@@ -1,7 +1,7 @@
 // Migration plan: who builds which child after a resampling, and who sends which parent to whom. Pure data, computed
-// alike on every rank without communication; executing it is the transport's job.
+// alike on every rank without communication; executing it is the run loop's job.
 // Idea: greedy surplus-to-deficit matching of LibBi and of OpenMC's fission bank, with one copy per destination as in
-// ParticleDA; particles stay where they are unless their rank has more than its even share.
+// ParticleDA; particles stay where they are unless their rank has more than it may hold, and on their node if possible.
 #pragma once
 
 #include <cstdint>
@@ -13,33 +13,28 @@
 
 namespace shoal::cluster {
 
-/// One parent's state on its way; however many of its children the receiver builds.
-struct Transfer {
-  LogicalId parent;
-  Rank from;
-  Rank to;
+/// How many children leave and reach each rank.
+struct Flows {
+  std::vector<std::uint32_t> leave_within, leave_node;    ///< for ranks of the same node / for others
+  std::vector<std::uint32_t> arrive_within, arrive_node;  ///< from ranks of the same node / from others
 };
 
-struct MigrationPlan {
-  std::vector<Rank> owners;         ///< of every child
-  std::vector<Transfer> transfers;  ///< grouped by sender, then receiver; each (parent, to) once
-  smc::MigrationStats stats;        ///< without bytes, which only the execution knows
-};
-
-/// Children per rank that differ by at most one. The ranks that get one more are chosen so that the fewest children
-/// move: first those where it saves a move, those that it balances exactly before all others.
+/// No rank holds more than smc::rank_capacity afterwards. Attains both lower bounds that the capacities allow:
+/// children that change rank  = sum over ranks of (load - capacity)+,
+/// children that change node  = sum over nodes of (load - capacity)+.
+/// Ranks receive up to their even share, and more only where that keeps children on their node. No rank both sends and
+/// receives. O(P log P).
 /// @param loads children whose parents live on each rank
-std::vector<std::uint32_t> even_shares(std::span<const std::uint32_t> loads);
+/// @param nodes node of each rank, any numbers
+Flows plan_flows(std::span<const std::uint32_t> loads, std::span<const int> nodes, double spare);
 
-/// A rank whose parents have more children than its share keeps that many; the others' children are built elsewhere.
-/// moved = sum of (load - share)+, below which no plan can balance; messages <= surplus ranks + deficit ranks - 1.
-/// Largest families leave first, whole, so that few distinct states travel; pairs are matched in rank order, so that
-/// most are neighbours. O(N + P + states sent * log N).
+/// Largest families leave first, whole, so that few distinct states travel, and first of all those that leave the node;
+/// pairs are matched in rank order, so that most are neighbours. Messages <= sending ranks + receiving ranks - 1.
+/// O(N + P log P + states sent * log N).
 /// @param ancestors parent of each child, sorted
 /// @param owners    rank of each parent
-MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::span<const Rank> owners, int ranks);
-
-/// The children that @p rank builds, by child.
-std::vector<smc::Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, std::span<const Rank> owners);
+/// @param nodes     node of each rank
+smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                  std::span<const int> nodes, double spare);
 
 }  // namespace shoal::cluster

@@ -1,85 +1,18 @@
 #include "cluster/mpi_transport.hpp"
 
 #include <algorithm>
-#include <array>
-#include <exception>
 #include <utility>
 
-#include "base/bytes.hpp"
 #include "cluster/links.hpp"
 #include "cluster/stop_signal.hpp"
 
 namespace shoal::cluster {
 
-/// What travels between this rank and one other.
-struct Route {
-  Rank peer;
-  std::vector<LogicalId> parents;
-  std::string bytes;  ///< the parents' states; at the receiver room for them
-};
-
 namespace {
 
 constexpr Rank root{0};
-constexpr int size_tag = 1;
-constexpr int state_tag = 2;
+constexpr int parcel_tag = 2;
 constexpr int gather_tag = 3;
-
-/// This rank's routes in one direction, in the plan's order.
-std::vector<Route> routes(std::span<const Transfer> transfers, Rank mine, Rank Transfer::*here, Rank Transfer::*there) {
-  std::vector<Route> routes;
-  for (const Transfer& transfer : transfers) {
-    if (transfer.*here != mine) continue;
-    if (routes.empty() || routes.back().peer != transfer.*there) routes.push_back({transfer.*there, {}, {}});
-    routes.back().parents.push_back(transfer.parent);
-  }
-  return routes;
-}
-
-void pack_states(const std::function<std::string(LogicalId)>& pack, std::vector<Route>* outgoing) {
-  for (Route& route : *outgoing) {
-    ByteWriter out;
-    for (const LogicalId parent : route.parents) {
-      out.put(parent);
-      out.put_string(pack(parent));
-    }
-    route.bytes = out.take();
-  }
-}
-
-void unpack_states(const std::string& bytes, std::vector<smc::Arrival>* arrivals) {
-  for (ByteReader in(bytes); !in.empty();) {
-    const auto parent = in.get<LogicalId>();
-    arrivals->push_back({parent, std::string(in.get_string())});
-  }
-}
-
-std::string to_bytes(std::uint64_t size) {
-  ByteWriter out;
-  out.put(size);
-  return out.take();
-}
-
-void make_room(std::span<const Message> sizes, std::vector<Route>* incoming) {
-  for (std::size_t k = 0; k < incoming->size(); ++k)
-    (*incoming)[k].bytes.resize(ByteReader(sizes[k].bytes()).get<std::uint64_t>());
-}
-
-std::uint64_t total_size(std::span<const Route> routes) {
-  std::uint64_t total = 0;
-  for (const Route& route : routes) total += route.bytes.size();
-  return total;
-}
-
-template <class Action>
-std::exception_ptr attempt(const Action& action) {
-  try {
-    action();
-  } catch (...) {
-    return std::current_exception();
-  }
-  return nullptr;
-}
 
 bool all_done(Request& request) { return request.done(); }
 bool all_done(std::vector<Message>& messages) {
@@ -119,65 +52,57 @@ void MpiTransport::allreduce_max(std::span<double> values) {
   wait(request);
 }
 
-smc::Exchange MpiTransport::exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                                     const std::function<std::string(LogicalId)>& pack) {
-  MigrationPlan plan = plan_migration(ancestors, owners, size());
-  smc::Exchange exchange;
-  exchange.stats = plan.stats;
-  exchange.births = births_on(rank(), ancestors, plan.owners);
-  if (!plan.transfers.empty()) exchange.arrivals = carry_out(plan.transfers, pack, &exchange.stats.bytes);
-  exchange.owners = std::move(plan.owners);
-  return exchange;
+smc::MigrationPlan MpiTransport::plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                      double spare) const {
+  return plan_migration(ancestors, owners, links_->nodes, spare);
 }
 
-/// States travel only once every rank has packed its own and made room for the others'.
-std::vector<smc::Arrival> MpiTransport::carry_out(std::span<const Transfer> transfers,
-                                                  const std::function<std::string(LogicalId)>& pack,
-                                                  std::uint64_t* bytes) {
-  std::vector<Route> outgoing = routes(transfers, rank(), &Transfer::from, &Transfer::to);
-  std::vector<Route> incoming = routes(transfers, rank(), &Transfer::to, &Transfer::from);
-  std::exception_ptr failure = attempt([&] { pack_states(pack, &outgoing); });
-  const std::vector<Message> sizes = exchange_sizes(outgoing, incoming);
-  if (!failure) failure = attempt([&] { make_room(sizes, &incoming); });
-  *bytes = agree_on_bytes(total_size(outgoing), failure);
+/// Sends that are not done when it ends are left to the Links.
+class MpiTransport::Voyage final : public smc::Shipment {
+ public:
+  Voyage(MpiTransport* transport, std::vector<smc::Parcel> outgoing, std::vector<smc::Parcel> incoming)
+      : transport_(transport) {
+    const Communicator& comm = transport->links_->data;
+    incoming_.reserve(incoming.size());
+    outgoing_.reserve(outgoing.size());
+    for (smc::Parcel& parcel : incoming)
+      incoming_.push_back(Message::receive(std::move(parcel.bytes), parcel.peer, parcel_tag, comm));
+    for (smc::Parcel& parcel : outgoing)
+      outgoing_.push_back(Message::send(std::move(parcel.bytes), parcel.peer, parcel_tag, comm));
+  }
+  ~Voyage() override {
+    for (auto* messages : {&incoming_, &outgoing_})
+      for (Message& message : *messages) transport_->links_->adopt(std::move(message));
+  }
+  Voyage(const Voyage&) = delete;
+  Voyage& operator=(const Voyage&) = delete;
 
-  std::vector<Message> states;
-  states.reserve(incoming.size() + outgoing.size());
-  for (Route& route : incoming)
-    states.push_back(Message::receive(std::move(route.bytes), route.peer, state_tag, links_->data));
-  for (Route& route : outgoing)
-    states.push_back(Message::send(std::move(route.bytes), route.peer, state_tag, links_->data));
-  wait(states);
+  bool arrived() override {
+    (void)all_done(outgoing_);
+    return all_done(incoming_);
+  }
+  void wait(const std::function<bool()>& stop) override {
+    Heartbeat::Watch watch(&transport_->links_->heartbeat);
+    for (const Pause pause(transport_->links_->idle); !arrived() && !stop(); pause.rest()) {
+      (void)transport_->stop_->passed();
+      watch.look();
+    }
+  }
+  std::vector<std::string> take() override {
+    std::vector<std::string> taken;
+    for (Message& message : incoming_) taken.push_back(message.take());
+    return taken;
+  }
 
-  std::vector<smc::Arrival> arrivals;
-  for (std::size_t k = 0; k < incoming.size(); ++k) unpack_states(states[k].take(), &arrivals);
-  return arrivals;
-}
+ private:
+  MpiTransport* transport_;
+  std::vector<Message> incoming_;
+  std::vector<Message> outgoing_;
+};
 
-/// The sizes of what arrives come first in the result, by route.
-std::vector<Message> MpiTransport::exchange_sizes(std::span<const Route> outgoing, std::span<const Route> incoming) {
-  std::vector<Message> sizes;
-  sizes.reserve(incoming.size() + outgoing.size());
-  for (const Route& route : incoming)
-    sizes.push_back(Message::receive(to_bytes(0), route.peer, size_tag, links_->data));
-  for (const Route& route : outgoing)
-    sizes.push_back(Message::send(to_bytes(route.bytes.size()), route.peer, size_tag, links_->data));
-  wait(sizes);
-  return sizes;
-}
-
-/// @throws the failure, or PeerError if another rank has one
-/// @return bytes that travel between all ranks
-std::uint64_t MpiTransport::agree_on_bytes(std::uint64_t mine, const std::exception_ptr& failure) {
-  std::array<std::uint64_t, 2> sums{mine, failure ? 1U : 0U};
-  Request request;
-  check(
-      MPI_Iallreduce(MPI_IN_PLACE, sums.data(), sums.size(), MPI_UINT64_T, MPI_SUM, links_->data.get(), request.out()),
-      "MPI_Iallreduce");
-  wait(request);
-  if (failure) std::rethrow_exception(failure);
-  if (sums[1] > 0) throw smc::PeerError("another rank failed as particles were exchanged");
-  return sums[0];
+std::unique_ptr<smc::Shipment> MpiTransport::ship(std::vector<smc::Parcel> outgoing,
+                                                  std::vector<smc::Parcel> incoming) {
+  return std::make_unique<Voyage>(this, std::move(outgoing), std::move(incoming));
 }
 
 std::vector<std::string> MpiTransport::gather(std::string_view mine) {

@@ -2,7 +2,6 @@
 // World's, so that making and ending a transport costs no collective.
 #pragma once
 
-#include <exception>
 #include <memory>
 #include <optional>
 
@@ -12,9 +11,7 @@
 
 namespace shoal::cluster {
 
-class Message;
 class StopSignal;
-struct Route;
 
 /// One per run, made on every rank in the same order. Its calls are collective but for deadline_passed().
 class MpiTransport final : public smc::Transport {
@@ -27,20 +24,17 @@ class MpiTransport final : public smc::Transport {
   [[nodiscard]] int size() const override;
   /// While rank 0 waits for the others, it goes on watching the deadline for them.
   void allreduce_max(std::span<double> values) override;
-  /// Plans, then sends each (parent, destination) once, in one message per pair of ranks.
-  /// @throws whatever pack throws, on the rank concerned; PeerError on all others. Nothing has been sent then.
-  smc::Exchange exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                         const std::function<std::string(LogicalId)>& pack) override;
+  [[nodiscard]] smc::MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                        double spare) const override;
+  std::unique_ptr<smc::Shipment> ship(std::vector<smc::Parcel> outgoing, std::vector<smc::Parcel> incoming) override;
   std::vector<std::string> gather(std::string_view mine) override;
   bool deadline_passed() override;
 
  private:
+  class Voyage;
+
   template <class Operations>
   void wait(Operations& operations);
-  std::vector<smc::Arrival> carry_out(std::span<const Transfer> transfers,
-                                      const std::function<std::string(LogicalId)>& pack, std::uint64_t* bytes);
-  std::vector<Message> exchange_sizes(std::span<const Route> outgoing, std::span<const Route> incoming);
-  std::uint64_t agree_on_bytes(std::uint64_t mine, const std::exception_ptr& failure);
 
   Links* links_;
   std::unique_ptr<StopSignal> stop_;

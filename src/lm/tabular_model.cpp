@@ -6,7 +6,6 @@
 #include <utility>
 #include <variant>
 
-#include "base/bytes.hpp"
 #include "base/exact_math.hpp"
 #include "lm/fingerprint.hpp"
 #include "lm/json_file.hpp"
@@ -19,7 +18,7 @@ namespace {
 class TabularTree final : public ContextTree {
  public:
   TabularTree(const TabularLanguage& language, std::span<const TokenId> prompt)
-      : language_(language), root_(nodes_.insert({prompt.begin(), prompt.end()}, {})), prompt_size_(prompt.size()) {}
+      : language_(language), root_(nodes_.insert({prompt.begin(), prompt.end()}, {})) {}
 
   [[nodiscard]] ContextId root() const override { return root_; }
   ContextId extend(ContextId parent, TokenId token) override {
@@ -32,16 +31,11 @@ class TabularTree final : public ContextTree {
     for (const ContextId context : contexts)
       for (const double p : language_.next(nodes_.at(context).tokens)) *out++ = static_cast<float>(exact_log(p));
   }
-  [[nodiscard]] std::string pack(ContextId context) const override {
-    ByteWriter out;
-    out.put_span(std::span(nodes_.at(context).tokens).subspan(prompt_size_));
-    return out.take();
-  }
-  ContextId unpack(std::string_view packed) override {
-    std::vector<TokenId> tokens = nodes_.at(root_).tokens;
-    for (const TokenId token : ByteReader(packed).get_vector<TokenId>()) tokens.push_back(token);
-    if (const auto known = nodes_.find(tokens)) return *known;
-    return nodes_.insert(std::move(tokens), {});
+  ContextId insert(std::span<const TokenId> tokens) override {
+    std::vector<TokenId> all = nodes_.at(root_).tokens;
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    if (const auto known = nodes_.find(all)) return *known;
+    return nodes_.insert(std::move(all), {});
   }
   [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
   [[nodiscard]] std::size_t live_blocks() const override { return 0; }
@@ -50,7 +44,6 @@ class TabularTree final : public ContextTree {
   const TabularLanguage& language_;
   TokenTree<std::monostate> nodes_;
   ContextId root_;
-  std::size_t prompt_size_;
 };
 
 Vocabulary make_vocabulary(const TabularLanguage& language) {

@@ -71,6 +71,12 @@ class TokenTree {
   }
   [[nodiscard]] const Node& at(ContextId id) const { return nodes_[id.value()]; }
   [[nodiscard]] std::size_t size() const { return by_hash_.size(); }
+  /// Calls visit(node) for every live node.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (const Node& node : nodes_)
+      if (node.references > 0) visit(node);
+  }
 
  private:
   static std::uint64_t hash_of(const std::vector<TokenId>& tokens) {

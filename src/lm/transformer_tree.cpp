@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "base/assert.hpp"
-#include "base/bytes.hpp"
 #include "lm/cpu/kernels.hpp"
 
 namespace shoal::lm {
@@ -64,41 +63,76 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
   transformer_.forward(rows, &pool_, &buffers_, logits);
 }
 
-std::string TransformerTree::pack(ContextId context) const {
-  const Nodes::Node& node = nodes_.at(context);
-  ByteWriter out;
-  out.put_span(std::span<const TokenId>(node.tokens).subspan(prompt_size_));
-  out.put(node.payload.computed);
-  for (std::size_t i = prompt_size_ / block_positions; i < node.payload.table.size(); ++i)
-    out.put_string({reinterpret_cast<const char*>(pool_.data(node.payload.table[i])), pool_.block_bytes()});
-  return out.take();
+/// What some live context has computed of @p tokens.
+TransformerTree::KeyValues TransformerTree::share_beginning(std::span<const TokenId> tokens) {
+  const KeyValues* from = nullptr;
+  std::size_t most = 0;
+  nodes_.for_each([&](const Nodes::Node& node) {
+    const std::size_t limit = std::min(static_cast<std::size_t>(node.payload.computed), tokens.size());
+    if (limit <= most) return;
+    const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(std::min(prompt_size_, limit));  // equal before it
+    const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(limit);
+    const auto parting =
+        std::mismatch(begin, end, node.tokens.begin() + static_cast<std::ptrdiff_t>(begin - tokens.begin())).first;
+    const auto equal = static_cast<std::size_t>(parting - tokens.begin());
+    if (equal <= most) return;
+    most = equal;
+    from = &node.payload;
+  });
+  KeyValues kv;
+  kv.computed = static_cast<int>(most);
+  if (from != nullptr)
+    kv.table.assign(from->table.begin(), from->table.begin() + static_cast<std::ptrdiff_t>(blocks_of(kv.computed)));
+  return share(kv);
 }
 
-ContextId TransformerTree::unpack(std::string_view packed) {
-  ByteReader in(packed);
-  const auto tail = in.get_vector<TokenId>();
-  const int computed = in.get<int>();
-  std::vector<TokenId> tokens = nodes_.at(root_).tokens;
-  tokens.insert(tokens.end(), tail.begin(), tail.end());
-  if (const auto known = nodes_.find(tokens)) return *known;
-
-  KeyValues kv;
-  kv.computed = computed;
-  const std::size_t shared = prompt_size_ / block_positions;
-  for (std::size_t i = 0; i < blocks_of(computed); ++i) {
-    if (i < shared) {
-      kv.table.push_back(nodes_.at(root_).payload.table[i]);
-      pool_.retain(kv.table.back());
-      continue;
-    }
-    const std::string_view data = in.get_string();
-    SHOAL_EXPECT(data.size() == pool_.block_bytes());
-    kv.table.push_back(pool_.allocate());
-    std::memcpy(pool_.data(kv.table.back()), data.data(), data.size());
-    pool_.set_claimed(kv.table.back(), block_positions);
+/// For the first @p computed positions, but for whole blocks that @p kv has.
+void TransformerTree::make_room_from_elsewhere(KeyValues* kv, int computed) {
+  const auto whole = static_cast<std::size_t>(kv->computed / block_positions);
+  for (; kv->table.size() > whole; kv->table.pop_back()) pool_.release(kv->table.back());
+  while (kv->table.size() < blocks_of(computed)) {
+    kv->table.push_back(pool_.allocate());
+    const int begin = static_cast<int>(kv->table.size() - 1) * block_positions;
+    pool_.set_claimed(kv->table.back(), std::min(block_positions, computed - begin));
   }
-  if (computed % block_positions != 0) pool_.set_claimed(kv.table.back(), computed % block_positions);
-  return nodes_.insert(std::move(tokens), std::move(kv));
+  kv->computed = computed;
+}
+
+std::uint32_t TransformerTree::computed(ContextId context) const {
+  return static_cast<std::uint32_t>(nodes_.at(context).payload.computed);
+}
+
+ExpectedContext TransformerTree::expect(std::span<const TokenId> tokens, std::uint32_t computed) {
+  std::vector<TokenId> all = nodes_.at(root_).tokens;
+  all.insert(all.end(), tokens.begin(), tokens.end());
+  if (const auto known = nodes_.find(all)) return {.context = *known};
+  KeyValues kv = share_beginning(all);
+  ExpectedContext expected;
+  if (kv.computed < static_cast<int>(computed)) {
+    expected.first_block = static_cast<std::uint32_t>(kv.computed / block_positions);
+    make_room_from_elsewhere(&kv, static_cast<int>(computed));
+    expected.bytes = (kv.table.size() - expected.first_block) * pool_.block_bytes();
+  }
+  expected.context = nodes_.insert(std::move(all), std::move(kv));
+  return expected;
+}
+
+std::string TransformerTree::pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const {
+  const KeyValues& kv = nodes_.at(context).payload;
+  std::string packed;
+  const std::size_t end = blocks_of(static_cast<int>(computed));
+  packed.reserve((end - first_block) * pool_.block_bytes());
+  for (std::size_t i = first_block; i < end; ++i)
+    packed.append(reinterpret_cast<const char*>(pool_.data(kv.table[i])), pool_.block_bytes());
+  return packed;
+}
+
+void TransformerTree::unpack(const ExpectedContext& expected, std::string_view packed) {
+  if (expected.bytes == 0) return;
+  SHOAL_EXPECT(packed.size() == expected.bytes);
+  const KeyValues& kv = nodes_.at(expected.context).payload;
+  for (std::size_t i = expected.first_block; !packed.empty(); ++i, packed.remove_prefix(pool_.block_bytes()))
+    std::memcpy(pool_.data(kv.table[i]), packed.data(), pool_.block_bytes());
 }
 
 }  // namespace shoal::lm

@@ -23,8 +23,12 @@ class TransformerTree : public ContextTree {
   void retain(ContextId context) override { nodes_.retain(context); }
   void release(ContextId context) override;
   void forward(std::span<const ContextId> contexts, std::span<float> logits) override;
-  [[nodiscard]] std::string pack(ContextId context) const override;
-  ContextId unpack(std::string_view packed) override;
+  /// Looks at every live context: O(contexts * tokens that they share with the new one).
+  ContextId insert(std::span<const TokenId> tokens) override { return expect(tokens, 0).context; }
+  [[nodiscard]] std::uint32_t computed(ContextId context) const override;
+  ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t computed) override;
+  [[nodiscard]] std::string pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const override;
+  void unpack(const ExpectedContext& expected, std::string_view packed) override;
   [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
   [[nodiscard]] std::size_t live_blocks() const override { return pool_.live(); }
   [[nodiscard]] const ForwardSeconds& seconds() const { return buffers_.seconds; }
@@ -38,6 +42,8 @@ class TransformerTree : public ContextTree {
   using Nodes = TokenTree<KeyValues>;
 
   [[nodiscard]] KeyValues share(const KeyValues& from);
+  [[nodiscard]] KeyValues share_beginning(std::span<const TokenId> tokens);
+  void make_room_from_elsewhere(KeyValues* kv, int computed);
   void make_room(KeyValues* kv, int position);
   void add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows);
 

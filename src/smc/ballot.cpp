@@ -47,6 +47,7 @@ void Ballot::agree(Transport* transport) {
   for (const double* flag : flags) entries.push_back(*flag);
   entries.insert(entries.end(), log_weight.begin(), log_weight.end());
   entries.insert(entries.end(), finished.begin(), finished.end());
+  entries.insert(entries.end(), bytes.begin(), bytes.end());
 
   transport->allreduce_max(entries);
 
@@ -54,6 +55,7 @@ void Ballot::agree(Transport* transport) {
   for (double* flag : flags) *flag = *from++;
   for (double& weight : log_weight) weight = *from++;
   for (double& share : finished) share = *from++;
+  for (double& of_rank : bytes) of_rank = *from++;
 }
 
 std::size_t Ballot::agreed_tokens() const { return static_cast<std::size_t>(std::min(steps, -minus_limit)); }

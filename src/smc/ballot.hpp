@@ -17,6 +17,8 @@ struct Ballot {
   std::vector<double> log_weight;
   /// By logical id, 1 if finished. Empty unless early stopping needs it.
   std::vector<double> finished;
+  /// By rank, that it sends. Empty unless particles migrate.
+  std::vector<double> bytes;
   double failed_rank = -1.0;    ///< a rank that caught an exception
   double bad_particle = -1.0;   ///< a particle whose weight is NaN or +inf
   double deadline = 0.0;        ///< 1 if some rank saw the deadline pass

@@ -54,11 +54,6 @@ std::vector<Stem> stems_of(std::vector<Tokens> sequences) {
   return stems;
 }
 
-ContextReference extend(ContextTree* tree, ContextReference from, Tokens tokens) {
-  for (const TokenId token : tokens) from = ContextReference(tree, tree->extend(from.id(), token));
-  return from;
-}
-
 /// Forward passes over contexts, as many at a time as the limits allow. Their logits are dropped.
 class Prefill {
  public:
@@ -90,16 +85,13 @@ class Prefill {
 void compute(ContextTree* tree, std::size_t vocabulary_size, std::vector<Stem>* stems) {
   std::map<std::size_t, std::vector<Stem*>> by_level;
   for (Stem& stem : *stems) by_level[stem.level].push_back(&stem);
-  tree->retain(tree->root());
-  stems->front().context = ContextReference(tree, tree->root());
+  stems->front().context = ContextReference(tree, tree->insert({}));
   by_level.erase(0);
   Prefill prefill(tree, vocabulary_size);
   for (const auto& [level, of_level] : by_level) {
     for (Stem* stem : of_level) {
-      const Stem& parent = (*stems)[stem->parent];
-      const Tokens rest = stem->tokens.subspan(parent.tokens.size());
-      stem->context = extend(tree, parent.context, rest);
-      prefill.add(stem->context.id(), rest.size());
+      stem->context = ContextReference(tree, tree->insert(stem->tokens));
+      prefill.add(stem->context.id(), stem->tokens.size() - (*stems)[stem->parent].tokens.size());
     }
     prefill.flush();
   }
@@ -119,7 +111,9 @@ std::vector<ContextReference> rebuild_contexts(ContextTree* tree, std::size_t vo
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const auto stem = std::lower_bound(stems.begin(), stems.end(), bodies[i],
                                        [](const Stem& s, Tokens wanted) { return precedes(s.tokens, wanted); });
-    contexts.push_back(extend(tree, stem->context, sequences[i].subspan(bodies[i].size())));
+    const bool whole = bodies[i].size() == sequences[i].size();
+    contexts.push_back(whole ? stem->context
+                             : ContextReference(tree, tree->extend(stem->context.id(), sequences[i].back())));
   }
   return contexts;
 }

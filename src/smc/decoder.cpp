@@ -31,19 +31,26 @@ Decoder::Decoder(const LanguageModel& model, ContextTree* tree, std::span<const 
                                                  .temperature = options.temperature,
                                                  .truncation = {options.top_k, options.top_p}})) {}
 
-void Decoder::advance(Population* population, std::uint32_t step) {
-  const std::vector<Row> rows = distinct_rows(population);
-  distinct_contexts_ = rows.size();
+void Decoder::advance(Population* population, std::uint32_t step, std::size_t made) {
+  const std::vector<Row> rows = distinct_rows(population, made);
+  count_contexts(rows.size(), step);
   const std::size_t at_once = std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
   for (std::size_t begin = 0; begin < rows.size(); begin += at_once)
     advance_rows(std::span(rows).subspan(begin, std::min(at_once, rows.size() - begin)), step);
 }
 
-std::vector<Decoder::Row> Decoder::distinct_rows(Population* population) {
+/// Those of the run's last token, of which a part may come later than the rest.
+void Decoder::count_contexts(std::size_t rows, std::uint32_t step) {
+  if (step < last_step_) return;
+  distinct_contexts_ = rows + (step == last_step_ ? distinct_contexts_ : 0);
+  last_step_ = step;
+}
+
+std::vector<Decoder::Row> Decoder::distinct_rows(Population* population, std::size_t made) {
   std::vector<Row> rows;
   std::unordered_map<ContextId, std::size_t> row_of;
   for (Particle& particle : population->particles()) {
-    if (particle.status != Status::growing) continue;
+    if (particle.status != Status::growing || particle.waiting || particle.increments.size() != made) continue;
     const ContextId context = particle.context.id();
     const auto [at, is_new] = row_of.try_emplace(context, rows.size());
     if (is_new) rows.push_back({context, {}});

@@ -29,9 +29,9 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  /// Draws one token for every growing particle and adds its increment. @p step counts the run's tokens: it keys the
-  /// random numbers.
-  void advance(Population* population, std::uint32_t step);
+  /// Draws the next token for every growing particle that has made @p made tokens of the batch and need not wait, and
+  /// adds its increment. @p step counts the run's tokens: it keys the random numbers.
+  void advance(Population* population, std::uint32_t step, std::size_t made);
   /// Brings the expensive potentials up to the text of every particle that grew in this batch. Starts from the
   /// beginning of the batch, so it may be repeated after a cut. @p step is the number of the batch's last token.
   void evaluate_expensive(Population* population, std::uint32_t step);
@@ -61,7 +61,8 @@ class Decoder {
     Increment increment{0.0, model_culprit};  ///< ln p/q
   };
 
-  [[nodiscard]] static std::vector<Row> distinct_rows(Population* population);
+  [[nodiscard]] static std::vector<Row> distinct_rows(Population* population, std::size_t made);
+  void count_contexts(std::size_t rows, std::uint32_t step);
   void advance_rows(std::span<const Row> rows, std::uint32_t step);
   void forward(std::span<const Row> rows);
   [[nodiscard]] std::vector<Draw> draw(const Row& row, std::span<float> logits, std::uint32_t step) const;
@@ -79,6 +80,7 @@ class Decoder {
   std::unique_ptr<const Proposal> proposal_;
   std::vector<float> logits_;
   std::uint64_t distinct_contexts_ = 0;
+  std::uint32_t last_step_ = 0;
   std::uint64_t particle_tokens_ = 0;
   Seconds seconds_;
 };

@@ -13,6 +13,9 @@ enum class Resampling { multinomial, stratified, systematic, residual };
 /// potential allows, weight = allowed mass.
 enum class ProposalKind { automatic, model, masked };
 
+/// How a growing particle comes to another rank: with its key/value blocks, or as tokens from which they are computed.
+enum class Migrate { key_values, tokens };
+
 struct Options {
   int particles = 50;
   int batch_size = 10;   ///< tokens between two reweightings
@@ -23,7 +26,9 @@ struct Options {
   ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
   Resampling resampling = Resampling::systematic;
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
-  double early_stop = 1.0;     ///< stop when the finished particles hold this share of the weight; 1 = all finished
+  double spare = 0.1;          ///< a rank may hold this much more than its even share before particles leave it
+  Migrate migrate = Migrate::key_values;
+  double early_stop = 1.0;  ///< stop when the finished particles hold this share of the weight; 1 = all finished
   std::uint64_t seed = 0;
   std::vector<std::string> stop{};  ///< a particle ends where one of these appears; the string itself is dropped
 };

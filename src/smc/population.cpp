@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include "base/assert.hpp"
-#include "base/bytes.hpp"
 #include "shoal/error.hpp"
 #include "smc/context_rebuild.hpp"
 
@@ -48,8 +47,7 @@ void Particle::begin_batch() {
 }
 
 Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::span<const Rank> owners,
-                       Rank mine)
-    : tree_(tree) {
+                       Rank mine) {
   Particle first = first_particle(potentials);
   tree->retain(tree->root());
   first.context = ContextReference(tree, tree->root());
@@ -61,8 +59,7 @@ Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentia
 }
 
 Population::Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
-                       std::span<const Rank> owners, Rank mine)
-    : tree_(tree) {
+                       std::span<const Rank> owners, Rank mine) {
   for (std::size_t i = 0; i < owners.size(); ++i) {
     if (owners[i] != mine) continue;
     Particle& particle = particles_.emplace_back();
@@ -90,48 +87,48 @@ const Particle* Population::find(LogicalId id) const {
   return at != particles_.end() && at->id == id ? &*at : nullptr;
 }
 
-std::string Population::pack(LogicalId parent) const {
-  const Particle* particle = find(parent);
+const Particle& Population::at(LogicalId id) const {
+  const Particle* particle = find(id);
   SHOAL_EXPECT(particle != nullptr);
-  ByteWriter out;
-  put(*particle, &out);
-  out.put_string(particle->context ? tree_->pack(particle->context.id()) : std::string());
-  return out.take();
+  return *particle;
 }
 
-Particle Population::unpack(const Arrival& arrival) const {
-  ByteReader in(arrival.state);
-  Particle particle;
-  particle.id = arrival.parent;
-  get(&in, &particle);
-  const std::string_view context = in.get_string();
-  if (particle.status == Status::growing) particle.context = ContextReference(tree_, tree_->unpack(context));
-  return particle;
-}
-
-void Population::drop_childless(std::span<const Birth> births) {
+void Population::keep_parents(std::span<const Birth> births) {
   std::unordered_set<LogicalId> parents;
   for (const Birth& birth : births) parents.insert(birth.parent);
   std::erase_if(particles_, [&](const Particle& p) { return !parents.contains(p.id); });
 }
 
-void Population::rebuild(const Exchange& exchange, double log_weight) {
-  drop_childless(exchange.births);  // before the arrivals need room
-  std::unordered_map<LogicalId, Particle> arrived;
-  for (const Arrival& arrival : exchange.arrivals) arrived.emplace(arrival.parent, unpack(arrival));
+void Population::rebuild(std::span<const Birth> births, std::span<const Particle> arrivals, double log_weight) {
+  std::unordered_map<LogicalId, const Particle*> arrived;
+  for (const Particle& arrival : arrivals) arrived.emplace(arrival.id, &arrival);
 
   std::vector<Particle> children;
-  children.reserve(exchange.births.size());
-  for (const Birth& birth : exchange.births) {
+  children.reserve(births.size());
+  for (const Birth& birth : births) {
     const auto from_elsewhere = arrived.find(birth.parent);
-    const Particle* parent = from_elsewhere != arrived.end() ? &from_elsewhere->second : find(birth.parent);
-    SHOAL_EXPECT(parent != nullptr);
-    children.push_back(*parent);
+    children.push_back(from_elsewhere != arrived.end() ? *from_elsewhere->second : at(birth.parent));
     children.back().id = birth.child;
     children.back().log_weight = log_weight;
     children.back().begin_batch();
   }
   particles_ = std::move(children);
+}
+
+void Population::end_waiting() {
+  for (Particle& particle : particles_) particle.waiting = false;
+}
+
+Population::Progress Population::progress() const {
+  Progress progress;
+  for (const Particle& particle : particles_) {
+    const std::size_t made = particle.increments.size();
+    progress.most = std::max(progress.most, made);
+    if (particle.status != Status::growing) continue;
+    progress.least = std::min(progress.least.value_or(made), made);
+    if (!particle.waiting) progress.least_ready = std::min(progress.least_ready.value_or(made), made);
+  }
+  return progress;
 }
 
 }  // namespace shoal::smc

@@ -1,8 +1,9 @@
-// Population: this rank's particles by logical id, and how they travel. Owns their texts, potential states and
+// Population: this rank's particles by logical id. Owns their texts, potential states and
 // references to contexts; a child shares its parent's context until they differ.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,7 @@ struct BatchStart {
 struct Particle : ParticleState {
   LogicalId id;
   ContextReference context;          ///< while growing
+  bool waiting = false;              ///< for its context's data, which is on its way from another rank
   std::vector<double> increments;    ///< by token of the batch
   double expensive_increment = 0.0;  ///< of the expensive potentials, for the whole batch
   BatchStart start;
@@ -82,17 +84,25 @@ class Population {
   [[nodiscard]] std::span<const Particle> particles() const { return particles_; }
   [[nodiscard]] bool any_growing() const;
 
-  /// All that a child on another rank needs of @p parent, one of this rank's.
-  [[nodiscard]] std::string pack(LogicalId parent) const;
+  [[nodiscard]] const Particle& at(LogicalId id) const;
+  /// Drops the particles without children here.
+  void keep_parents(std::span<const Birth> births);
   /// Replaces the particles by the children of a resampling, each with @p log_weight.
-  void rebuild(const Exchange& exchange, double log_weight);
+  /// @param arrivals the parents that lived elsewhere
+  void rebuild(std::span<const Birth> births, std::span<const Particle> arrivals, double log_weight);
+  /// The data of all contexts has come.
+  void end_waiting();
+  /// Tokens of the batch.
+  struct Progress {
+    std::size_t most = 0;                    ///< that a particle has made
+    std::optional<std::size_t> least;        ///< that a growing one has made
+    std::optional<std::size_t> least_ready;  ///< that a growing one which need not wait has made
+  };
+  [[nodiscard]] Progress progress() const;
 
  private:
   [[nodiscard]] const Particle* find(LogicalId id) const;
-  [[nodiscard]] Particle unpack(const Arrival& arrival) const;
-  void drop_childless(std::span<const Birth> births);
 
-  ContextTree* tree_;
   std::vector<Particle> particles_;  ///< by id
 };
 

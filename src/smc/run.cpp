@@ -11,6 +11,7 @@
 #include "shoal/error.hpp"
 #include "smc/ballot.hpp"
 #include "smc/decoder.hpp"
+#include "smc/migration.hpp"
 #include "smc/report.hpp"
 #include "smc/resampling.hpp"
 #include "smc/weights.hpp"
@@ -62,17 +63,21 @@ class Run {
   void go_on_from(const RunState& state);
   Ballot decode_batch();
   void decode_tokens(Ballot* ballot);
+  bool told_to_stop(Ballot* ballot);
+  void receive(Ballot* ballot);
   Ballot cut_batch(const Ballot& first);
   [[nodiscard]] Ballot empty_ballot() const;
   template <class Action>
   void attempt(const Action& action);
   void agree(Ballot* ballot);
+  void settle(Ballot* ballot);
   Decision decide(const Ballot& ballot) const;
   [[nodiscard]] std::optional<FinishReason> finish_reason(const Ballot& ballot, const IntegerWeights& weights) const;
   void end_batch(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] BatchRecord start_record(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] std::vector<LogicalId> ancestors_after(const IntegerWeights& weights) const;
   MigrationStats resample(std::span<const LogicalId> ancestors, double log_weight);
+  std::uint64_t migrate(const MigrationPlan& plan, std::span<const Birth> births);
   void save();
   void publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record);
   RunResult finish(const Ballot& ballot, const Decision& decision);
@@ -101,7 +106,8 @@ class Run {
   std::optional<std::uint32_t> saved_;  ///< batches_ when the state was last written
   std::uint64_t tokens_before_ = 0;     ///< drawn before the state that the run went on from; rank 0
   std::uint64_t tokens_at_start_ = 0;   ///< drawn by this rank up to the start of the batch
-  MigrationStats migration_;
+  std::optional<Migration> migration_;  ///< the last one
+  MigrationStats moved_;                ///< in all
   Stopwatch clock_;
   double seconds_before_ = 0.0;  ///< as tokens_before_
   PhaseTimes times_;             ///< without those that the decoder keeps
@@ -122,9 +128,8 @@ RunResult Run::execute(std::span<const TokenId> prompt) {
 }
 
 void Run::open(std::span<const TokenId> prompt) {
-  const std::size_t ranks = static_cast<std::size_t>(transport_->size());
-  const ContextLimits limits{.contexts = static_cast<int>((owners_.size() + ranks - 1) / ranks) + 1,
-                             .new_tokens = options_.max_tokens};
+  const std::size_t most = rank_capacity(owners_.size(), transport_->size(), options_.spare);
+  const ContextLimits limits{.contexts = static_cast<int>(most) + 1, .new_tokens = options_.max_tokens};
   attempt([&] {
     if (start_ != nullptr) check_fit(*start_, options_, potentials_, model_.vocabulary().size());
     tree_ = model_.open(prompt, limits);
@@ -153,7 +158,7 @@ void Run::start_particles() {
 void Run::go_on_from(const RunState& state) {
   batches_ = state.batches;
   steps_ = state.steps;
-  migration_ = state.migration;
+  moved_ = state.migration;
   seconds_before_ = state.elapsed_s;
   if (!is_root_) return;
   tokens_before_ = state.particle_tokens;
@@ -172,9 +177,13 @@ void Run::attempt(const Action& action) {
   }
 }
 
-/// One allreduce. A rank that failed takes part, so that no other waits for it; then all throw.
 void Run::agree(Ballot* ballot) {
   const ScopedTimer timer(&times_.reduce_s);
+  settle(ballot);
+}
+
+/// One allreduce. A rank that failed takes part, so that no other waits for it; then all throw.
+void Run::settle(Ballot* ballot) {
   if (failure_) ballot->failed_rank = transport_->rank().value();
   ballot->agree(transport_);
   if (failure_) std::rethrow_exception(failure_);
@@ -196,21 +205,39 @@ Ballot Run::decode_batch() {
   return static_cast<double>(ballot.agreed_tokens()) < ballot.steps ? cut_batch(ballot) : ballot;
 }
 
+/// Particles that have come late from another rank make their tokens by themselves until they are level with the
+/// others.
 void Run::decode_tokens(Ballot* ballot) {
-  std::uint32_t done = 0;
-  const auto batch_size = static_cast<std::uint32_t>(options_.batch_size);
-  for (; done < batch_size && population_->any_growing(); ++done) {
-    ballot->deadline = transport_->deadline_passed() ? 1.0 : 0.0;
-    ballot->signal = received_signal();
-    if (ballot->deadline > 0.0 || ballot->signal > 0.0) break;
-    decoder_->advance(&*population_, steps_ + done);
-    if (observer_ != nullptr) observer_->on_token(static_cast<int>(steps_ + done + 1));
+  const auto batch_size = static_cast<std::size_t>(options_.batch_size);
+  for (;;) {
+    receive(ballot);
+    const auto [most, least, made] = population_->progress();
+    if (!made || *made == batch_size || told_to_stop(ballot)) break;
+    decoder_->advance(&*population_, steps_ + static_cast<std::uint32_t>(*made), *made);
+    if (observer_ != nullptr && *made == most) observer_->on_token(static_cast<int>(steps_ + most + 1));
   }
   if (checkpointed_)
     ballot->checkpoint = take_checkpoint_request() || (checkpointer_ && checkpointer_->due()) ? 1.0 : 0.0;
-  ballot->steps = done;
-  ballot->minus_limit = -static_cast<double>(population_->any_growing() ? done : batch_size);
-  decoder_->evaluate_expensive(&*population_, steps_ + done);
+  const Population::Progress progress = population_->progress();
+  ballot->steps = static_cast<double>(progress.most);
+  ballot->minus_limit = -static_cast<double>(progress.least.value_or(batch_size));
+  decoder_->evaluate_expensive(&*population_, steps_ + static_cast<std::uint32_t>(progress.most));
+}
+
+bool Run::told_to_stop(Ballot* ballot) {
+  ballot->deadline = transport_->deadline_passed() ? 1.0 : 0.0;
+  ballot->signal = received_signal();
+  return ballot->deadline > 0.0 || ballot->signal > 0.0;
+}
+
+/// Looks for data from other ranks; waits for it only if there is nothing else to do.
+void Run::receive(Ballot* ballot) {
+  if (!migration_) return;
+  const ScopedTimer timer(&times_.migrate_s);
+  const auto [most, least, least_ready] = population_->progress();
+  const bool idle = !least_ready || *least_ready == static_cast<std::size_t>(options_.batch_size);
+  if (idle && least && *least != least_ready) migration_->wait([&] { return told_to_stop(ballot); });
+  if (migration_->poll()) population_->end_waiting();
 }
 
 /// Some rank has stopped earlier than another: all go back to the last token that every rank has made.
@@ -303,12 +330,30 @@ std::vector<LogicalId> Run::ancestors_after(const IntegerWeights& weights) const
 
 MigrationStats Run::resample(std::span<const LogicalId> ancestors, double log_weight) {
   const ScopedTimer timer(&times_.migrate_s);
-  const Exchange exchange =
-      transport_->exchange(ancestors, owners_, [&](LogicalId parent) { return population_->pack(parent); });
-  attempt([&] { population_->rebuild(exchange, log_weight); });
-  owners_ = exchange.owners;
-  add(exchange.stats, &migration_);
-  return exchange.stats;
+  MigrationPlan plan = transport_->plan(ancestors, owners_, options_.spare);
+  const std::vector<Birth> births = births_on(transport_->rank(), ancestors, plan.owners);
+  if (!plan.transfers.empty()) plan.stats.bytes = migrate(plan, births);
+  attempt([&] {
+    population_->rebuild(births, migration_ ? migration_->take_arrivals() : std::vector<Particle>(), log_weight);
+  });
+  owners_ = std::move(plan.owners);
+  add(plan.stats, &moved_);
+  return plan.stats;
+}
+
+/// Key/value blocks travel only once every rank has packed its own and made room for the others'.
+/// @return bytes that travel between all ranks
+std::uint64_t Run::migrate(const MigrationPlan& plan, std::span<const Birth> births) {
+  migration_.emplace(plan, *population_, tree_.get(), transport_);
+  population_->keep_parents(births);  // before the arrivals need room
+  migration_->trade(options_.migrate, static_cast<std::size_t>(model_.vocabulary().size()));
+  failure_ = migration_->failure();
+  Ballot ballot;
+  ballot.bytes.assign(static_cast<std::size_t>(transport_->size()), 0.0);
+  ballot.bytes[static_cast<std::size_t>(transport_->rank().value())] = static_cast<double>(migration_->bytes());
+  settle(&ballot);
+  migration_->ship();
+  return static_cast<std::uint64_t>(std::accumulate(ballot.bytes.begin(), ballot.bytes.end(), 0.0));
 }
 
 /// Writes the state at the start of the current batch, unless that has been done.
@@ -325,7 +370,7 @@ void Run::save() {
     RunState state{.batches = batches_,
                    .steps = steps_,
                    .particle_tokens = tokens_before_,
-                   .migration = migration_,
+                   .migration = moved_,
                    .elapsed_s = seconds_before_ + clock_.seconds(),
                    .times = times(),
                    .particles = {}};
@@ -360,7 +405,7 @@ RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
   result.batches = batches_;
   result.token_steps = static_cast<int>(steps_);
   result.particle_tokens = sum_over_ranks(tokens_before_ + decoder_->particle_tokens());
-  result.migration = migration_;
+  result.migration = moved_;
   result.particles = gather_particles(transport_, *population_, ballot.log_weight);
   if (is_root_) {
     result.posterior = posterior_of(result.particles, decision.weights);

@@ -100,8 +100,9 @@ class SingleProcess final : public Transport {
   [[nodiscard]] Rank rank() const override { return Rank{0}; }
   [[nodiscard]] int size() const override { return 1; }
   void allreduce_max(std::span<double> values) override;
-  Exchange exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                    const std::function<std::string(LogicalId)>& pack) override;
+  [[nodiscard]] MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                   double spare) const override;
+  std::unique_ptr<Shipment> ship(std::vector<Parcel> outgoing, std::vector<Parcel> incoming) override;
   std::vector<std::string> gather(std::string_view mine) override;
   bool deadline_passed() override;
 

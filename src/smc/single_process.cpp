@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <chrono>
 #include <limits>
+#include <stdexcept>
 
 #include "smc/run.hpp"
 
@@ -15,18 +17,24 @@ SingleProcess::SingleProcess(double timeout_s)
 
 void SingleProcess::allreduce_max(std::span<double> /*values*/) {}
 
-Exchange SingleProcess::exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                                 const std::function<std::string(LogicalId)>& /*pack*/) {
-  Exchange exchange;
-  for (std::size_t i = 0; i < ancestors.size(); ++i)
-    exchange.births.push_back({LogicalId{static_cast<std::uint32_t>(i)}, ancestors[i]});
-  exchange.owners.assign(owners.begin(), owners.end());
-  return exchange;
+MigrationPlan SingleProcess::plan(std::span<const LogicalId> /*ancestors*/, std::span<const Rank> owners,
+                                  double /*spare*/) const {
+  return {.owners = {owners.begin(), owners.end()}, .transfers = {}, .stats = {}};
+}
+
+std::unique_ptr<Shipment> SingleProcess::ship(std::vector<Parcel> /*outgoing*/, std::vector<Parcel> /*incoming*/) {
+  throw std::logic_error("a single process has nobody to send to");
 }
 
 std::vector<std::string> SingleProcess::gather(std::string_view mine) { return {std::string(mine)}; }
 
 bool SingleProcess::deadline_passed() { return now_s() >= deadline_s_; }
+
+std::size_t rank_capacity(std::size_t particles, int ranks, double spare) {
+  const auto count = static_cast<std::size_t>(ranks);
+  const auto with_spare = static_cast<std::size_t>((1.0 + spare) * static_cast<double>(particles) / ranks);
+  return std::max((particles + count - 1) / count, with_spare);
+}
 
 std::vector<Rank> initial_owners(std::size_t particles, int ranks) {
   std::vector<Rank> owners(particles);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,25 +22,44 @@ struct Birth {
   LogicalId parent;
 };
 
-/// A parent's state received from another rank, once, however many children it has here.
-struct Arrival {
+/// One parent's state on its way, however many of its children the receiver builds.
+struct Transfer {
   LogicalId parent;
-  std::string state;
+  Rank from;
+  Rank to;
 };
 
 /// What a resampling moved, over all ranks.
 struct MigrationStats {
-  std::uint64_t moved = 0;     ///< copies that changed rank (= sum of surpluses)
+  std::uint64_t moved = 0;     ///< copies that changed rank
   std::uint64_t sent = 0;      ///< distinct (parent, destination) states
   std::uint64_t messages = 0;  ///< rank pairs that exchanged data
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;     ///< all that travelled: particles, questions which key/value blocks are missing, blocks
 };
 
-struct Exchange {
-  std::vector<Birth> births;      ///< this rank's children, by child
-  std::vector<Arrival> arrivals;  ///< parents that lived elsewhere
-  std::vector<Rank> owners;       ///< of every logical id after the exchange; equal on all ranks
-  MigrationStats stats;           ///< equal on all ranks
+/// Who builds which child after a resampling, and who sends which parent to whom. Equal on all ranks.
+struct MigrationPlan {
+  std::vector<Rank> owners;         ///< of every child
+  std::vector<Transfer> transfers;  ///< grouped by sender, then receiver; each (parent, to) once
+  MigrationStats stats;             ///< without bytes, which only the execution knows
+};
+
+/// Bytes for or from another rank.
+struct Parcel {
+  Rank peer;
+  std::string bytes;
+};
+
+/// Parcels on their way between this rank and others.
+class Shipment {
+ public:
+  virtual ~Shipment() = default;
+  /// Whether all that this rank is to receive has come. Never blocks; lets MPI go on with what travels.
+  virtual bool arrived() = 0;
+  /// Returns once all has come, or once @p stop, called now and then, returns true.
+  virtual void wait(const std::function<bool()>& stop) = 0;
+  /// What has come, in the order in which it was asked for.
+  virtual std::vector<std::string> take() = 0;
 };
 
 /// Thrown on a rank that can only not go on because another has failed; the cause is the other's error.
@@ -56,16 +77,24 @@ class Transport {
   [[nodiscard]] virtual int size() const = 0;
   /// Elementwise maximum over the ranks: exact, so the order does not matter.
   virtual void allreduce_max(std::span<double> values) = 0;
-  /// @param ancestors parent of each child, by child (size N), equal on all ranks
-  /// @param owners    rank of each particle before the exchange, equal on all ranks
-  /// @param pack      state of a particle of this rank, called once per (particle, destination) sent
-  virtual Exchange exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                            const std::function<std::string(LogicalId)>& pack) = 0;
+  /// @param ancestors parent of each child, by child (size N), sorted, equal on all ranks
+  /// @param owners    rank of each particle before the resampling, equal on all ranks
+  /// @param spare     see rank_capacity
+  [[nodiscard]] virtual MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                           double spare) const = 0;
+  /// Starts to send and to receive; never blocks. Both sides name each other, and their parcels between two ranks match
+  /// in number, order and size. An empty parcel needs no message.
+  /// @param incoming with room for what comes
+  virtual std::unique_ptr<Shipment> ship(std::vector<Parcel> outgoing, std::vector<Parcel> incoming) = 0;
   /// Every rank's bytes, by rank, on rank 0; empty elsewhere.
   virtual std::vector<std::string> gather(std::string_view mine) = 0;
   /// Polled between tokens: true once rank 0's deadline has passed. Never blocks.
   virtual bool deadline_passed() = 0;
 };
+
+/// Most particles that a rank may hold: its even share, and a fraction @p spare more, so that a rank that is nearly
+/// balanced sends nothing.
+std::size_t rank_capacity(std::size_t particles, int ranks, double spare);
 
 /// owners[i] for N particles in contiguous blocks over P ranks.
 std::vector<Rank> initial_owners(std::size_t particles, int ranks);

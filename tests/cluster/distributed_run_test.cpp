@@ -70,6 +70,18 @@ TEST_F(DistributedRun, HasTheSameBitsAsOneProcess) {
   EXPECT_EQ(moved_ > 0, world().size() > 1);
 }
 
+TEST_F(DistributedRun, HasTheSameBitsHoweverParticlesMigrate) {
+  for (const smc::Migrate how : {smc::Migrate::key_values, smc::Migrate::tokens}) {
+    for (const double spare : {0.0, 0.1, 0.7}) {
+      Case c{.options = {.particles = 50, .batch_size = 2, .max_tokens = 20, .ess_threshold = 2.0, .seed = 9},
+             .potentials = {test::likes_a(), test::no_doubles()}};
+      c.options.migrate = how;
+      c.options.spare = spare;
+      expect_same(c);
+    }
+  }
+}
+
 TEST_F(DistributedRun, HasTheSameBitsWithEarlyStopping) {
   for (const std::uint64_t seed : {4U, 5U, 6U})
     expect_same({.options = {.particles = 40, .batch_size = 2, .max_tokens = 30, .early_stop = 0.6, .seed = seed},

@@ -8,6 +8,7 @@
 #include "base/bytes.hpp"
 #include "cluster/mpi_transport.hpp"
 #include "cluster/random_offspring.hpp"
+#include "smc/migration.hpp"
 
 namespace shoal::cluster {
 namespace {
@@ -34,13 +35,12 @@ class ExchangeTest : public testing::Test {
     EXPECT_EQ(range[0], -range[1]) << what << " differs between ranks";
   }
 
-  void expect_agreed(const smc::Exchange& exchange) {
-    expect_agreed(static_cast<double>(exchange.stats.moved), "moved");
-    expect_agreed(static_cast<double>(exchange.stats.sent), "sent");
-    expect_agreed(static_cast<double>(exchange.stats.messages), "messages");
-    expect_agreed(static_cast<double>(exchange.stats.bytes), "bytes");
+  void expect_agreed(const smc::MigrationPlan& plan) {
+    expect_agreed(static_cast<double>(plan.stats.moved), "moved");
+    expect_agreed(static_cast<double>(plan.stats.sent), "sent");
+    expect_agreed(static_cast<double>(plan.stats.messages), "messages");
     double hash = 0.0;
-    for (const Rank owner : exchange.owners)
+    for (const Rank owner : plan.owners)
       hash = static_cast<double>((static_cast<long>(hash) * 31 + owner.value()) % 1'000'003);
     expect_agreed(hash, "owners");
   }
@@ -66,6 +66,13 @@ TEST_F(ExchangeTest, GatherIsByRankOnRankZero) {
   }
 }
 
+std::vector<std::string> trade(smc::Transport* transport, std::vector<smc::Parcel> outgoing,
+                               std::vector<smc::Parcel> incoming) {
+  const auto shipment = transport->ship(std::move(outgoing), std::move(incoming));
+  shipment->wait([] { return false; });
+  return shipment->take();
+}
+
 /// A population that only migrates: each particle is its payload.
 class Migrants {
  public:
@@ -75,18 +82,28 @@ class Migrants {
       if (owners_[i] == transport_->rank()) bytes_[LogicalId{i}] = payload(LogicalId{i}, 0, 1 + i * 37 % size);
   }
 
-  smc::Exchange resample(std::span<const LogicalId> ancestors) {
-    std::uint64_t packed = 0;
-    smc::Exchange exchange = transport_->exchange(ancestors, owners_, [&](LogicalId parent) {
-      ++packed;
-      return bytes_.at(parent);
-    });
-    std::vector<double> sent(static_cast<std::size_t>(transport_->size()), 0.0);
-    sent[static_cast<std::size_t>(transport_->rank().value())] = static_cast<double>(packed);
-    transport_->allreduce_max(sent);
-    EXPECT_EQ(std::accumulate(sent.begin(), sent.end(), 0.0), static_cast<double>(exchange.stats.sent));
-    rebuild(exchange);
-    return exchange;
+  smc::MigrationPlan resample(std::span<const LogicalId> ancestors) {
+    smc::MigrationPlan plan = transport_->plan(ancestors, owners_, 0.0);
+    const Rank mine = transport_->rank();
+    std::vector<smc::Parcel> sizes_out, sizes_in, out, in;
+    std::vector<LogicalId> coming;
+    for (const smc::Transfer& t : plan.transfers) {  // in both directions the transfers of a pair keep their order
+      if (t.from == mine) {
+        EXPECT_TRUE(bytes_.contains(t.parent));
+        out.push_back({t.to, bytes_.at(t.parent)});
+        ByteWriter size;
+        size.put<std::uint64_t>(out.back().bytes.size());
+        sizes_out.push_back({t.to, size.take()});
+      } else if (t.to == mine) {
+        coming.push_back(t.parent);
+        sizes_in.push_back({t.from, std::string(sizeof(std::uint64_t), '\0')});
+        in.push_back({t.from, {}});
+      }
+    }
+    const auto sizes = trade(transport_, std::move(sizes_out), std::move(sizes_in));
+    for (std::size_t k = 0; k < in.size(); ++k) in[k].bytes.resize(ByteReader(sizes[k]).get<std::uint64_t>());
+    rebuild(ancestors, plan, coming, trade(transport_, std::move(out), std::move(in)));
+    return plan;
   }
 
   /// (id, payload) of all particles, on rank 0.
@@ -107,20 +124,20 @@ class Migrants {
   }
 
  private:
-  void rebuild(const smc::Exchange& exchange) {
+  void rebuild(std::span<const LogicalId> ancestors, const smc::MigrationPlan& plan,
+               const std::vector<LogicalId>& coming, const std::vector<std::string>& arrived) {
     std::map<LogicalId, std::string> parents;
-    for (const smc::Arrival& arrival : exchange.arrivals) {
-      EXPECT_FALSE(bytes_.contains(arrival.parent)) << "sent a state that was there";
-      EXPECT_TRUE(parents.emplace(arrival.parent, arrival.state).second) << "sent twice";
+    for (std::size_t k = 0; k < coming.size(); ++k) {
+      EXPECT_FALSE(bytes_.contains(coming[k])) << "sent a state that was there";
+      EXPECT_TRUE(parents.emplace(coming[k], arrived[k]).second) << "sent twice";
     }
     parents.merge(bytes_);
     bytes_.clear();
-    for (const smc::Birth& birth : exchange.births) {
+    for (const smc::Birth& birth : smc::births_on(transport_->rank(), ancestors, plan.owners)) {
       EXPECT_TRUE(parents.contains(birth.parent));
       bytes_[birth.child] = parents[birth.parent];
-      EXPECT_EQ(exchange.owners[birth.child.value()], transport_->rank());
     }
-    owners_ = exchange.owners;
+    owners_ = plan.owners;
   }
 
   smc::Transport* transport_;
@@ -138,9 +155,7 @@ TEST_F(ExchangeTest, StatesReachTheirChildrenThroughManyGenerations) {
 
     for (int generation = 0; generation < 8; ++generation) {
       const auto ancestors = random.ancestors(particles);
-      const smc::Exchange exchange = migrants.resample(ancestors);
-      expect_agreed(exchange);
-      EXPECT_EQ(exchange.stats.bytes > 0, exchange.stats.sent > 0);
+      expect_agreed(migrants.resample(ancestors));
       std::map<LogicalId, std::string> children;
       for (std::uint32_t i = 0; i < ancestors.size(); ++i) children[LogicalId{i}] = expected[ancestors[i]];
       const auto actual = migrants.all();
@@ -158,40 +173,49 @@ TEST_F(ExchangeTest, LargeStates) {
   Migrants migrants(&transport_, smc::initial_owners(static_cast<std::size_t>(particles), transport_.size()),
                     std::size_t{8} << 20U);
   auto first = migrants.all();
-  const smc::Exchange exchange = migrants.resample(std::vector<LogicalId>(static_cast<std::size_t>(particles)));
-  EXPECT_EQ(exchange.stats.sent, static_cast<std::uint64_t>(transport_.size() - 1));
+  const auto plan = migrants.resample(std::vector<LogicalId>(static_cast<std::size_t>(particles)));
+  EXPECT_EQ(plan.stats.sent, static_cast<std::uint64_t>(transport_.size() - 1));
   const auto all = migrants.all();
   for (const auto& [id, bytes] : all) EXPECT_TRUE(bytes == first[LogicalId{0}]);
 }
 
-TEST_F(ExchangeTest, ManyMegabytesBothWays) {
+TEST_F(ExchangeTest, ManyMegabytesBothWaysAndNothingBetween) {
   if (transport_.size() < 2) GTEST_SKIP();
-  const int last = transport_.size() - 1;
-  const std::string large = payload(LogicalId{3}, 1, std::size_t{20} << 20U);
-  std::vector<Rank> owners(4, Rank{0});
-  owners[3] = Rank{last};
-  const std::vector<LogicalId> ancestors(4, LogicalId{3});  // all children of the particle on the last rank
-  const smc::Exchange exchange = transport_.exchange(ancestors, owners, [&](LogicalId) { return large; });
-  if (mine() != Rank{last} && !exchange.births.empty()) {
-    ASSERT_EQ(exchange.arrivals.size(), 1U);
-    EXPECT_TRUE(exchange.arrivals.front().state == large);
-  }
+  const Rank peer{transport_.size() - 1 - mine().value()};
+  if (peer == mine()) return;  // in the middle
+  const std::string large = payload(LogicalId{3}, mine().value(), std::size_t{20} << 20U);
+  const auto arrived = trade(&transport_, {{peer, large}, {peer, ""}, {peer, "x"}},
+                             {{peer, std::string(large.size(), '\0')}, {peer, ""}, {peer, " "}});
+  ASSERT_EQ(arrived.size(), 3U);
+  EXPECT_TRUE(arrived[0] == payload(LogicalId{3}, peer.value(), std::size_t{20} << 20U));
+  EXPECT_EQ(arrived[1], "");
+  EXPECT_EQ(arrived[2], "x");
 }
 
-TEST_F(ExchangeTest, AStateThatCannotBePackedFailsAllRanksAndLeavesTheTransportUsable) {
-  const std::vector<LogicalId> ancestors(8, LogicalId{0});
-  const auto owners = smc::initial_owners(8, transport_.size());
-  const auto fail = [](LogicalId) -> std::string { throw std::runtime_error("cannot pack"); };
-  if (transport_.size() == 1) {
-    EXPECT_NO_THROW(transport_.exchange(ancestors, owners, fail));
-  } else if (mine() == Rank{0}) {
-    EXPECT_THROW(transport_.exchange(ancestors, owners, fail), std::runtime_error);
-  } else {
-    EXPECT_THROW(transport_.exchange(ancestors, owners, fail), smc::PeerError);
-  }
+TEST_F(ExchangeTest, AShipmentMayBeLeftToItself) {
+  const Rank next{(mine().value() + 1) % transport_.size()};
+  const Rank previous{(mine().value() + transport_.size() - 1) % transport_.size()};
+  if (next == mine()) GTEST_SKIP();
+  const std::string large = payload(LogicalId{9}, 0, std::size_t{4} << 20U);
+  for (int i = 0; i < 3; ++i) (void)transport_.ship({{next, large}}, {{previous, std::string(large.size(), '\0')}});
+  EXPECT_EQ(trade(&transport_, {{next, "after"}}, {{previous, "     "}}).front(), "after");
+}
 
-  const smc::Exchange exchange = transport_.exchange(ancestors, owners, [](LogicalId) { return std::string("state"); });
-  for (const smc::Arrival& arrival : exchange.arrivals) EXPECT_EQ(arrival.state, "state");
+TEST_F(ExchangeTest, WaitingEndsWhenItIsToldTo) {
+  if (transport_.size() < 2) GTEST_SKIP();
+  const Rank peer{1 - mine().value()};
+  const bool takes_part = mine().value() < 2;
+  int asked = 0;
+  auto shipment = takes_part ? transport_.ship({}, {{peer, " "}}) : transport_.ship({}, {});
+  shipment->wait([&] { return ++asked == 3; });
+  EXPECT_EQ(asked, takes_part ? 3 : 0);
+  EXPECT_NE(shipment->arrived(), takes_part);
+  std::vector<double> all_have_looked{0.0};
+  transport_.allreduce_max(all_have_looked);
+  if (!takes_part) return;
+  const auto answer = transport_.ship({{peer, "."}}, {});
+  shipment->wait([] { return false; });
+  EXPECT_EQ(shipment->take().front(), ".");
 }
 
 }  // namespace

@@ -24,9 +24,12 @@ class StopAfter final : public smc::Transport {
   [[nodiscard]] Rank rank() const override { return Rank{0}; }
   [[nodiscard]] int size() const override { return 1; }
   void allreduce_max(std::span<double>) override {}
-  smc::Exchange exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                         const std::function<std::string(LogicalId)>& pack) override {
-    return single_.exchange(ancestors, owners, pack);
+  [[nodiscard]] smc::MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                        double spare) const override {
+    return single_.plan(ancestors, owners, spare);
+  }
+  std::unique_ptr<smc::Shipment> ship(std::vector<smc::Parcel> outgoing, std::vector<smc::Parcel> incoming) override {
+    return single_.ship(std::move(outgoing), std::move(incoming));
   }
   std::vector<std::string> gather(std::string_view mine) override { return single_.gather(mine); }
   bool deadline_passed() override { return left_-- == 0; }

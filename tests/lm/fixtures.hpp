@@ -82,4 +82,13 @@ inline ContextId descend(TransformerTree* tree, std::span<const TokenId> tokens)
   return at;
 }
 
+/// A context of another rank's tree, of the root and @p tokens, with the data that @p to lacks.
+inline ContextId bring(TransformerTree* to, const TransformerTree& from, ContextId context,
+                       std::span<const TokenId> tokens) {
+  const std::uint32_t computed = from.computed(context);
+  const ExpectedContext expected = to->expect(tokens, computed);
+  to->unpack(expected, expected.bytes == 0 ? std::string() : from.pack(context, expected.first_block, computed));
+  return expected.context;
+}
+
 }  // namespace shoal::lm

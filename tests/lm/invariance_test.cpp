@@ -141,10 +141,21 @@ TEST_P(Invariance, MovedToAnotherTree) {
   const auto contexts = contexts_of(&from, 0, 60);
   (void)logits_of(&from, {contexts.begin(), contexts.begin() + 30}, vocabulary_size());  // the others travel uncomputed
   std::vector<ContextId> arrived;
-  for (const ContextId context : contexts) arrived.push_back(to.unpack(from.pack(context)));
+  for (std::size_t i = 0; i < contexts.size(); ++i) arrived.push_back(bring(&to, from, contexts[i], suffixes()[i]));
 
   EXPECT_EQ(differences(logits_of(&to, arrived, vocabulary_size()), 0), 0U);
   EXPECT_EQ(differences(logits_of(&from, contexts, vocabulary_size()), 0), 0U);
+}
+
+TEST_P(Invariance, ComputedFromTokensInATreeThatKnowsSomeOfThem) {
+  TransformerTree tree(transformer(), data->prompt);
+  const auto contexts = contexts_of(&tree, 0, 60);
+  (void)logits_of(&tree, {contexts.begin(), contexts.begin() + 30}, vocabulary_size());
+  std::vector<ContextId> inserted;
+  for (std::size_t i = 60; i < 120; ++i) inserted.push_back(tree.insert(suffixes()[i]));
+
+  EXPECT_EQ(differences(logits_of(&tree, inserted, vocabulary_size()), 60), 0U);
+  EXPECT_EQ(differences(logits_of(&tree, contexts, vocabulary_size()), 0), 0U);
 }
 
 TEST_P(Invariance, ChildrenOfAMovedContext) {
@@ -152,7 +163,7 @@ TEST_P(Invariance, ChildrenOfAMovedContext) {
   const auto beginning = random_tokens(25, vocabulary_size(), 7);
   const ContextId parent = descend(&from, beginning);
   (void)logits_of(&from, {parent}, vocabulary_size());
-  const ContextId moved = to.unpack(from.pack(parent));
+  const ContextId moved = bring(&to, from, parent, beginning);
   std::vector<ContextId> children;
   for (int token = 0; token < 20; ++token) children.push_back(to.extend(moved, TokenId{token}));
   const auto logits = logits_of(&to, children, vocabulary_size());

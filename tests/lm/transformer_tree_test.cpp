@@ -1,5 +1,4 @@
-// The context tree's bookkeeping, on a transformer whose keys and values are hashes of all tokens so far: one wrong
-// slot in one block changes every logit after it.
+// The context tree's bookkeeping.
 #include "lm/transformer_tree.hpp"
 
 #include <gtest/gtest.h>
@@ -8,50 +7,11 @@
 #include <map>
 #include <random>
 
-#include "lm/token_tree.hpp"
+#include "fixtures.hpp"
+#include "hash_transformer.hpp"
 
 namespace shoal::lm {
 namespace {
-
-constexpr int block_positions = 16;
-
-/// A block is 16 hashes, each of the tokens up to its position; the one logit is made of the last hash.
-class HashTransformer final : public Transformer {
- public:
-  HashTransformer() { config_.vocabulary_size = 1; }
-  [[nodiscard]] const TransformerConfig& config() const override { return config_; }
-  [[nodiscard]] DType dtype() const override { return DType::f32; }
-  [[nodiscard]] std::uint64_t parameters() const override { return 0; }
-  [[nodiscard]] std::uint64_t weight_bytes() const override { return 0; }
-  [[nodiscard]] std::size_t block_bytes() const override { return block_positions * sizeof(std::uint64_t); }
-
-  void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers*,
-               std::span<float> logits) const override {
-    std::size_t used = 0;
-    for (const TokenRow& row : rows) {
-      const std::uint64_t before = row.position == 0 ? 0 : *slot(pool, row, row.position - 1);
-      *slot(pool, row, row.position) = hash_next(before, row.token);
-      if (row.logits == Logits::yes) logits[used++] = logit(*slot(pool, row, row.position));
-      ++rows_computed;
-    }
-    EXPECT_EQ(used, logits.size());
-  }
-
-  static float logit(std::uint64_t hash) { return static_cast<float>(hash >> 40U); }
-  static float logit_of(std::span<const TokenId> tokens) {
-    std::uint64_t hash = 0;
-    for (const TokenId token : tokens) hash = hash_next(hash, token);
-    return logit(hash);
-  }
-  mutable std::size_t rows_computed = 0;
-
- private:
-  static std::uint64_t* slot(BlockPool* pool, const TokenRow& row, int position) {
-    const BlockId block = row.table[static_cast<std::size_t>(position / block_positions)];
-    return reinterpret_cast<std::uint64_t*>(pool->data(block)) + position % block_positions;
-  }
-  TransformerConfig config_;
-};
 
 std::vector<TokenId> prompt_of(int size) {
   std::vector<TokenId> tokens;
@@ -147,7 +107,9 @@ TEST(TransformerTree, AnUnpackedContextNeedsNoPrefill) {
   ContextId context = from.root();
   for (int i = 0; i < 40; ++i) context = from.extend(context, TokenId{i});
   const float expected = logit_of(&from, context);
-  const ContextId arrived = to.unpack(from.pack(context));
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < 40; ++i) tokens.emplace_back(i);
+  const ContextId arrived = bring(&to, from, context, tokens);
   const std::size_t before = transformer.rows_computed;
 
   EXPECT_EQ(logit_of(&to, arrived), expected);
@@ -162,7 +124,7 @@ TEST(TransformerTree, OnlyOneOfAnUnpackedContextsChildrenCopiesItsTail) {
   TransformerTree from(transformer, prompt_of(20)), to(transformer, prompt_of(20));
   const ContextId sent = from.extend(from.root(), TokenId{1});
   (void)logit_of(&from, sent);
-  const ContextId arrived = to.unpack(from.pack(sent));
+  const ContextId arrived = bring(&to, from, sent, std::vector{TokenId{1}});
   const std::size_t before = to.live_blocks();
   const std::vector<ContextId> children = {to.extend(arrived, TokenId{2}), to.extend(arrived, TokenId{3})};
   std::vector<float> logits(2);
@@ -172,14 +134,84 @@ TEST(TransformerTree, OnlyOneOfAnUnpackedContextsChildrenCopiesItsTail) {
   EXPECT_EQ(to.live_blocks(), before + 1);
 }
 
-TEST(TransformerTree, UnpackingAKnownContextGivesItsNode) {
+TEST(TransformerTree, AKnownContextIsNotSent) {
   const HashTransformer transformer;
   TransformerTree tree(transformer, prompt_of(3));
   const ContextId context = tree.extend(tree.root(), TokenId{1});
+  const std::vector tokens{TokenId{1}};
 
-  EXPECT_EQ(tree.unpack(tree.pack(context)), context);
-  EXPECT_EQ(tree.unpack(tree.pack(tree.root())), tree.root());
+  EXPECT_EQ(tree.insert(tokens), context);
+  EXPECT_EQ(tree.insert({}), tree.root());
+  const ExpectedContext expected = tree.expect(tokens, 3);
+  EXPECT_EQ(expected.context, context);
+  EXPECT_EQ(expected.bytes, 0U);
   EXPECT_EQ(tree.live_contexts(), 2U);
+}
+
+/// @p size tokens that begin with @p common ones which all share, then differ by @p branch.
+std::vector<TokenId> branch_of(int size, int common, int branch) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < size; ++i) tokens.emplace_back(i < common ? i : 1000 * branch + i);
+  return tokens;
+}
+
+TEST(TransformerTree, OnlyBlocksThatTheReceiverLacksAreAskedFor) {
+  const HashTransformer transformer;
+  TransformerTree from(transformer, prompt_of(20)), to(transformer, prompt_of(20));
+  const auto here = branch_of(60, 40, 1), there = branch_of(60, 40, 2), sibling = branch_of(60, 50, 2);
+  const ContextId known = to.insert(here);
+  (void)logit_of(&to, known);  // 80 positions in 5 blocks, of which 60 in common: 3 whole blocks
+  const ContextId first = from.insert(there), second = from.insert(sibling);
+  const float expected_first = logit_of(&from, first), expected_second = logit_of(&from, second);
+
+  const ExpectedContext arriving = to.expect(there, from.computed(first));
+  EXPECT_EQ(arriving.first_block, 3U);
+  EXPECT_EQ(arriving.bytes, 2 * transformer.block_bytes());
+  const ExpectedContext nothing_new = to.expect(there, from.computed(first));
+  EXPECT_EQ(nothing_new.context, arriving.context);
+  EXPECT_EQ(nothing_new.bytes, 0U);
+  // 50 tokens as the known branch has 40 of and none has the rest of.
+  const ExpectedContext relative = to.expect(sibling, from.computed(second));
+  EXPECT_EQ(relative.first_block, 3U);
+
+  to.unpack(relative, from.pack(second, relative.first_block, from.computed(second)));
+  to.unpack(arriving, from.pack(first, arriving.first_block, from.computed(first)));
+  const std::size_t before = transformer.rows_computed;
+  EXPECT_EQ(logit_of(&to, arriving.context), expected_first);
+  EXPECT_EQ(logit_of(&to, relative.context), expected_second);
+  EXPECT_EQ(transformer.rows_computed - before, 2U);
+}
+
+TEST(TransformerTree, ContextsThatArriveTogetherShareTheirBlocks) {
+  const HashTransformer transformer;
+  TransformerTree from(transformer, prompt_of(16)), to(transformer, prompt_of(16));
+  const auto one = branch_of(48, 34, 1), other = branch_of(48, 34, 2);
+  const ContextId first = from.insert(one), second = from.insert(other);
+  const float expected_first = logit_of(&from, first), expected_second = logit_of(&from, second);
+
+  const ExpectedContext a = to.expect(one, 64);
+  const ExpectedContext b = to.expect(other, 64);
+  EXPECT_EQ(a.bytes, 3 * transformer.block_bytes());
+  EXPECT_EQ(b.first_block, 3U);  // the prompt's block and two that a brings
+  EXPECT_EQ(b.bytes, transformer.block_bytes());
+  to.unpack(b, from.pack(second, b.first_block, 64));
+  to.unpack(a, from.pack(first, a.first_block, 64));
+  EXPECT_EQ(logit_of(&to, a.context), expected_first);
+  EXPECT_EQ(logit_of(&to, b.context), expected_second);
+}
+
+TEST(TransformerTree, AnInsertedContextIsComputedFromWhereItPartsWithTheOthers) {
+  const HashTransformer transformer;
+  TransformerTree tree(transformer, prompt_of(20));
+  (void)logit_of(&tree, tree.insert(branch_of(30, 25, 1)));
+  const std::size_t before = transformer.rows_computed;
+
+  EXPECT_EQ(logit_of(&tree, tree.insert(branch_of(30, 25, 2))), HashTransformer::logit_of([] {
+              auto tokens = prompt_of(20);
+              for (const TokenId token : branch_of(30, 25, 2)) tokens.push_back(token);
+              return tokens;
+            }()));
+  EXPECT_EQ(transformer.rows_computed - before, 5U);
 }
 
 /// A tree beside a map of what it should hold.
@@ -222,7 +254,8 @@ class Twin {
   }
   void send(Twin* to) {
     const auto [id, known] = *any();
-    to->note(to->tree_.unpack(tree_.pack(ContextId{id})), known.tokens);
+    const std::size_t prompt_size = live_[tree_.root().value()].tokens.size();
+    to->note(bring(&to->tree_, tree_, ContextId{id}, std::span(known.tokens).subspan(prompt_size)), known.tokens);
   }
   void release_all() {
     while (true) {

@@ -2,32 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "smc/decoder.hpp"
+#include "smc/decoding.hpp"
 #include "smc/toy_worlds.hpp"
 
 namespace shoal::smc {
 namespace {
 
-/// A population that decodes on its own, without the run loop.
-struct Decoding {
-  explicit Decoding(const test::World& world)
-      : tree(world.model.open({}, {})),
-        population(tree.get(), world.potentials, std::vector<Rank>(static_cast<std::size_t>(world.options.particles)),
-                   Rank{0}),
-        decoder(world.model, tree.get(), world.potentials, world.options) {}
-
-  void advance(std::uint32_t begin, std::uint32_t end) {
-    for (std::uint32_t step = begin; step < end; ++step) decoder.advance(&population, step);
-    decoder.evaluate_expensive(&population, end);
-  }
-  void begin_batch() {
-    for (Particle& particle : population.particles()) particle.begin_batch();
-  }
-
-  std::unique_ptr<ContextTree> tree;
-  Population population;
-  Decoder decoder;
-};
+using test::Decoding;
 
 void expect_same(const Particle& a, const Particle& b) {
   EXPECT_EQ(a.tokens, b.tokens);
@@ -72,34 +53,6 @@ TEST(Increment, RemembersTheFirstFactorOfZero) {
   increment.add(-inf, 2);
   EXPECT_EQ(increment.value(), -inf);
   EXPECT_EQ(increment.culprit(), 1);
-}
-
-TEST(Population, ChildrenOnAnotherRankHaveAllThatTheirParentHad) {
-  for (const test::World& world : test::all_worlds()) {
-    Decoding here(world);
-    here.advance(0, 2);
-    here.begin_batch();
-    Decoding there(world);
-    Exchange exchange;
-    for (const Particle& particle : here.population.particles()) {
-      if (particle.status == Status::dead) continue;
-      exchange.births.push_back({particle.id, particle.id});
-      exchange.arrivals.push_back({particle.id, here.population.pack(particle.id)});
-    }
-    there.population.rebuild(exchange, -1.5);
-    for (const Particle& child : there.population.particles()) {
-      const Particle& parent = here.population.particles()[child.id.value()];
-      EXPECT_EQ(child.log_weight, -1.5);
-      EXPECT_EQ(child.status, parent.status);
-      EXPECT_EQ(child.tokens, parent.tokens);
-      EXPECT_EQ(child.text, parent.text);
-      EXPECT_EQ(child.states, parent.states);
-      EXPECT_EQ(child.values, parent.values);
-      EXPECT_EQ(child.stop_state, parent.stop_state);
-      EXPECT_EQ(child.start.states, parent.start.states);
-      EXPECT_EQ(static_cast<bool>(child.context), child.status == Status::growing);
-    }
-  }
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <csignal>
 
-#include "base/bytes.hpp"
 #include "base/signals.hpp"
 #include "cluster/run_record.hpp"
 #include "shoal/error.hpp"
@@ -219,15 +218,21 @@ class CountingTree final : public ContextTree {
   void retain(ContextId context) override { tree_->retain(context); }
   void release(ContextId context) override { tree_->release(context); }
   void forward(std::span<const ContextId> contexts, std::span<float> logits) override {
-    for (const ContextId context : contexts) computed.push_back(ByteReader(pack(context)).get_vector<TokenId>());
+    for (const ContextId context : contexts) forwarded.push_back(tokens_of(context));
     tree_->forward(contexts, logits);
   }
-  [[nodiscard]] std::string pack(ContextId context) const override { return tree_->pack(context); }
-  ContextId unpack(std::string_view packed) override { return tree_->unpack(packed); }
+  ContextId insert(std::span<const TokenId> tokens) override { return tree_->insert(tokens); }
   [[nodiscard]] std::size_t live_contexts() const override { return tree_->live_contexts(); }
   [[nodiscard]] std::size_t live_blocks() const override { return tree_->live_blocks(); }
 
-  std::vector<std::vector<TokenId>> computed;
+  [[nodiscard]] std::vector<TokenId> tokens_of(ContextId context) const {
+    const std::string packed = tree_->pack(context, 0, tree_->computed(context));
+    std::vector<TokenId> tokens(packed.size() / sizeof(TokenId));
+    std::copy(packed.begin(), packed.end(), reinterpret_cast<char*>(tokens.data()));
+    return tokens;
+  }
+
+  std::vector<std::vector<TokenId>> forwarded;
 
  private:
   std::unique_ptr<ContextTree> tree_;
@@ -250,10 +255,9 @@ TEST(RebuildContexts, ComputesEachSharedPartOnceAndBeforeWhatFollows) {
 
   // Without the last tokens: aabb, aabc and nothing. They part after aab.
   const std::vector<std::vector<TokenId>> expected{letters("aab"), letters("aabb"), letters("aabc")};
-  EXPECT_EQ(tree.computed, expected);
+  EXPECT_EQ(tree.forwarded, expected);
   ASSERT_EQ(contexts.size(), texts.size());
-  for (std::size_t i = 0; i < texts.size(); ++i)
-    EXPECT_EQ(ByteReader(tree.pack(contexts[i].id())).get_vector<TokenId>(), texts[i]);
+  for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(tree.tokens_of(contexts[i].id()), texts[i]);
   EXPECT_EQ(contexts[0].id(), contexts[2].id());
 }
 
@@ -261,7 +265,7 @@ TEST(RebuildContexts, OfNothingIsNothing) {
   const test::ToyModel model = test::letters_model();
   CountingTree tree(model.open({}, {}));
   EXPECT_TRUE(rebuild_contexts(&tree, 4, {}).empty());
-  EXPECT_TRUE(tree.computed.empty());
+  EXPECT_TRUE(tree.forwarded.empty());
 }
 
 }  // namespace

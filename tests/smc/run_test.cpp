@@ -572,11 +572,16 @@ TEST(Run, SameAnswerOnAnyNumberOfRanks) {
       Recorder alone;
       const RunResult expected = run_alone(world, &alone);
       for (const std::size_t ranks : {2U, 3U, 5U, 16U}) {
+        world.options.migrate = ranks == 3U ? Migrate::tokens : Migrate::key_values;
+        const int delay = ranks == 5U ? 1 : 0;
         Recorder several;
-        const auto outcomes = test::run_on_ranks(std::vector<int>(ranks, test::no_deadline), [&](Transport& transport) {
-          Observer* observer = transport.rank() == Rank{0} ? &several : nullptr;
-          return run(world.model, {}, world.potentials, world.options, transport, observer);
-        });
+        const auto outcomes = test::run_on_ranks(
+            std::vector<int>(ranks, test::no_deadline),
+            [&](Transport& transport) {
+              Observer* observer = transport.rank() == Rank{0} ? &several : nullptr;
+              return run(world.model, {}, world.potentials, world.options, transport, observer);
+            },
+            delay);
         for (const auto& outcome : outcomes) ASSERT_EQ(outcome.message(), "");
         expect_same_answer(outcomes[0].result, expected);
         for (const auto& outcome : outcomes) EXPECT_EQ(outcome.result.log_z, expected.log_z);

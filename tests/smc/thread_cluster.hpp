@@ -1,10 +1,12 @@
-// Several ranks as threads of one process: a Transport that migrates every child it can, and stops ranks at chosen
-// tokens. A rank that never comes to a collective makes the others throw after a while instead of waiting for ever.
+// Several ranks as threads of one process: a Transport that migrates every child it can, delays what it carries, and
+// stops ranks at chosen tokens. A rank that never comes to a collective makes the others throw after a while instead of
+// waiting for ever.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <limits>
@@ -15,9 +17,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/parallel.hpp"
 #include "smc/run.hpp"
 
@@ -50,9 +54,23 @@ class ThreadCluster {
     return all;
   }
 
+  void send(int from, int to, std::string bytes) {
+    const std::lock_guard lock(mutex_);
+    mail_[{from, to}].push_back(std::move(bytes));
+  }
+  std::optional<std::string> collect(int from, int to) {
+    const std::lock_guard lock(mutex_);
+    auto& box = mail_[{from, to}];
+    if (box.empty()) return std::nullopt;
+    std::string bytes = std::move(box.front());
+    box.pop_front();
+    return bytes;
+  }
+
   int ranks_;
   int arrived_ = 0;
   std::size_t generation_ = 0;
+  std::map<std::pair<int, int>, std::deque<std::string>> mail_;
   std::mutex mutex_;
   std::condition_variable all_here_;
   std::vector<std::string> parts_;
@@ -61,8 +79,9 @@ class ThreadCluster {
 class ThreadCluster::Member final : public smc::Transport {
  public:
   /// @param tokens_until_deadline how many polls find the deadline ahead
-  Member(ThreadCluster* cluster, int rank, int tokens_until_deadline)
-      : cluster_(cluster), rank_(rank), polls_(tokens_until_deadline) {}
+  /// @param delay                 how many polls find a shipment still on its way
+  Member(ThreadCluster* cluster, int rank, int tokens_until_deadline, int delay = 0)
+      : cluster_(cluster), rank_(rank), polls_(tokens_until_deadline), delay_(delay) {}
 
   [[nodiscard]] Rank rank() const override { return Rank{rank_}; }
   [[nodiscard]] int size() const override { return cluster_->ranks_; }
@@ -84,45 +103,78 @@ class ThreadCluster::Member final : public smc::Transport {
   }
 
   /// Children are dealt out in turn, starting from another rank each time.
-  smc::Exchange exchange(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                         const std::function<std::string(LogicalId)>& pack) override {
-    smc::Exchange exchange;
-    ++exchanges_;
-    std::set<std::pair<LogicalId, Rank>> transfers;
+  [[nodiscard]] smc::MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                        double /*spare*/) const override {
+    smc::MigrationPlan plan;
+    ++plans_;
+    std::set<std::tuple<Rank, Rank, LogicalId>> transfers;
     for (std::uint32_t child = 0; child < ancestors.size(); ++child) {
-      const Rank to{static_cast<std::int32_t>((child + exchanges_) % static_cast<std::uint32_t>(size()))};
-      const LogicalId parent = ancestors[child];
-      exchange.owners.push_back(to);
-      if (to == rank()) exchange.births.push_back({LogicalId{child}, parent});
-      if (owners[parent.value()] == to) continue;
-      ++exchange.stats.moved;
-      transfers.insert({parent, to});
+      const Rank to{static_cast<std::int32_t>((child + plans_) % static_cast<std::uint32_t>(size()))};
+      const Rank from = owners[ancestors[child].value()];
+      plan.owners.push_back(to);
+      if (from == to) continue;
+      ++plan.stats.moved;
+      transfers.insert({from, to, ancestors[child]});
     }
-    exchange.stats.sent = transfers.size();
-    ByteWriter out;
-    for (const auto& [parent, to] : transfers) {
-      if (owners[parent.value()] != rank()) continue;
-      out.put(parent);
-      out.put(to);
-      out.put_string(pack(parent));
-    }
-    for (const std::string& part : cluster_->all_gather(rank_, out.take()))
-      for (ByteReader in(part); !in.empty();) receive(&in, &exchange);
-    return exchange;
+    for (const auto& [from, to, parent] : transfers) plan.transfers.push_back({parent, from, to});
+    plan.stats.sent = transfers.size();
+    return plan;
+  }
+
+  std::unique_ptr<smc::Shipment> ship(std::vector<smc::Parcel> outgoing, std::vector<smc::Parcel> incoming) override {
+    for (smc::Parcel& parcel : outgoing)
+      if (!parcel.bytes.empty()) cluster_->send(rank_, parcel.peer.value(), std::move(parcel.bytes));
+    return std::make_unique<Letters>(cluster_, rank_, std::move(incoming), delay_);
   }
 
  private:
-  void receive(ByteReader* in, smc::Exchange* exchange) const {
-    const auto parent = in->get<LogicalId>();
-    const auto to = in->get<Rank>();
-    const std::string_view state = in->get_string();
-    if (to == rank()) exchange->arrivals.push_back({parent, std::string(state)});
-  }
+  class Letters final : public smc::Shipment {
+   public:
+    Letters(ThreadCluster* cluster, int rank, std::vector<smc::Parcel> incoming, int delay)
+        : cluster_(cluster), rank_(rank), incoming_(std::move(incoming)), delay_(delay) {}
+    bool arrived() override {
+      if (delay_-- > 0) return false;
+      collect();
+      return true;
+    }
+    void wait(const std::function<bool()>& stop) override {
+      while (!arrived())
+        if (stop()) return;
+    }
+    std::vector<std::string> take() override {
+      std::vector<std::string> taken;
+      for (smc::Parcel& parcel : incoming_) taken.push_back(std::move(parcel.bytes));
+      return taken;
+    }
+
+   private:
+    void collect() {
+      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      for (; next_ < incoming_.size(); ++next_) {
+        std::string& room = incoming_[next_].bytes;
+        if (room.empty()) continue;
+        std::optional<std::string> letter;
+        while (!(letter = cluster_->collect(incoming_[next_].peer.value(), rank_))) {
+          if (std::chrono::steady_clock::now() > give_up) throw std::logic_error("a rank did not send what it should");
+          std::this_thread::yield();
+        }
+        if (letter->size() != room.size()) throw std::logic_error("a parcel of another size than expected");
+        room = std::move(*letter);
+      }
+    }
+
+    ThreadCluster* cluster_;
+    int rank_;
+    std::vector<smc::Parcel> incoming_;
+    std::size_t next_ = 0;
+    int delay_;
+  };
 
   ThreadCluster* cluster_;
   int rank_;
   int polls_;
-  std::uint32_t exchanges_ = 0;
+  int delay_;
+  mutable std::uint32_t plans_ = 0;
 };
 
 /// What a rank's run came to.
@@ -143,9 +195,10 @@ struct RankOutcome {
 inline constexpr int no_deadline = std::numeric_limits<int>::max();
 
 /// One run over as many ranks as there are entries in @p tokens_until_deadline; @p run_rank is smc::run with the given
-/// transport.
+/// transport. Shipments come after @p delay polls.
 inline std::vector<RankOutcome> run_on_ranks(const std::vector<int>& tokens_until_deadline,
-                                             const std::function<smc::RunResult(smc::Transport&)>& run_rank) {
+                                             const std::function<smc::RunResult(smc::Transport&)>& run_rank,
+                                             int delay = 0) {
   const int ranks = static_cast<int>(tokens_until_deadline.size());
   ThreadCluster cluster(ranks);
   std::vector<RankOutcome> outcomes(tokens_until_deadline.size());
@@ -154,7 +207,7 @@ inline std::vector<RankOutcome> run_on_ranks(const std::vector<int>& tokens_unti
     threads.emplace_back([&, rank] {
       set_worker_threads(1);
       const auto at = static_cast<std::size_t>(rank);
-      ThreadCluster::Member member(&cluster, rank, tokens_until_deadline[at]);
+      ThreadCluster::Member member(&cluster, rank, tokens_until_deadline[at], delay);
       try {
         outcomes[at].result = run_rank(member);
       } catch (...) {

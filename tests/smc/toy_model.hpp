@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -14,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/bytes.hpp"
 #include "shoal/language_model.hpp"
 
 namespace shoal::test {
@@ -31,7 +31,7 @@ class ToyTree final : public ContextTree {
 
   [[nodiscard]] ContextId root() const override { return ContextId{0}; }
   ContextId extend(ContextId parent, TokenId token) override {
-    std::vector<TokenId> tokens = at(parent).tokens;
+    std::vector<TokenId> tokens = usable(parent).tokens;
     tokens.push_back(token);
     return add(std::move(tokens));
   }
@@ -46,16 +46,36 @@ class ToyTree final : public ContextTree {
     const auto size = static_cast<std::size_t>(vocabulary_.size());
     for (std::size_t row = 0; row < contexts.size(); ++row) {
       for (std::size_t before = 0; before < row; ++before) EXPECT_NE(contexts[before], contexts[row]);
-      const std::vector<double> p = next_(at(contexts[row]).tokens);
+      const std::vector<double> p = next_(usable(contexts[row]).tokens);
       for (std::size_t v = 0; v < size; ++v) logits[row * size + v] = static_cast<float>(std::log(p[v]));
     }
   }
-  [[nodiscard]] std::string pack(ContextId context) const override {
-    ByteWriter out;
-    out.put_span<TokenId>(nodes_.at(context.value()).tokens);
-    return out.take();
+  ContextId insert(std::span<const TokenId> tokens) override { return add({tokens.begin(), tokens.end()}); }
+  /// The data of a context are its tokens, two to a block.
+  [[nodiscard]] std::uint32_t computed(ContextId context) const override {
+    return static_cast<std::uint32_t>(nodes_.at(context.value()).tokens.size());
   }
-  ContextId unpack(std::string_view packed) override { return add(ByteReader(packed).get_vector<TokenId>()); }
+  ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t computed) override {
+    EXPECT_EQ(computed, tokens.size());
+    const auto shared = static_cast<std::uint32_t>(longest_shared(tokens));
+    const std::uint32_t first_block = shared / block_size;
+    const bool is_new = !tokens.empty() && !by_tokens_.contains({tokens.begin(), tokens.end()});
+    const ContextId context = insert(tokens);
+    if (!is_new || shared == computed) return {.context = context};
+    at(context).filled = false;
+    return {context, first_block, (computed - first_block * block_size) * sizeof(TokenId)};
+  }
+  [[nodiscard]] std::string pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const override {
+    const auto& tokens = nodes_.at(context.value()).tokens;
+    return {reinterpret_cast<const char*>(tokens.data() + first_block * block_size),
+            reinterpret_cast<const char*>(tokens.data() + computed)};
+  }
+  void unpack(const ExpectedContext& expected, std::string_view packed) override {
+    Node& node = at(expected.context);
+    if (expected.bytes == 0) return;
+    EXPECT_TRUE(packed == pack(expected.context, expected.first_block, computed(expected.context)));
+    node.filled = true;
+  }
   [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
   [[nodiscard]] std::size_t live_blocks() const override { return 0; }
 
@@ -63,11 +83,26 @@ class ToyTree final : public ContextTree {
   struct Node {
     std::vector<TokenId> tokens;
     int references = 0;
+    bool filled = true;
   };
   Node& at(ContextId id) {
     const auto found = nodes_.find(id.value());
     if (found == nodes_.end()) throw std::logic_error("context used after its release");
     return found->second;
+  }
+  Node& usable(ContextId id) {
+    Node& node = at(id);
+    EXPECT_TRUE(node.filled) << "context used before its data came";
+    return node;
+  }
+  [[nodiscard]] std::size_t longest_shared(std::span<const TokenId> tokens) const {
+    std::size_t longest = 0;
+    for (const auto& [id, node] : nodes_) {
+      const auto end = node.tokens.begin() + static_cast<std::ptrdiff_t>(std::min(node.tokens.size(), tokens.size()));
+      const auto parting = std::mismatch(node.tokens.begin(), end, tokens.begin()).first;
+      longest = std::max(longest, static_cast<std::size_t>(parting - node.tokens.begin()));
+    }
+    return longest;
   }
   ContextId add(std::vector<TokenId> tokens) {
     if (tokens.empty()) {
@@ -79,6 +114,8 @@ class ToyTree final : public ContextTree {
     ++nodes_[found->second].references;
     return ContextId{found->second};
   }
+
+  static constexpr std::uint32_t block_size = 2;
 
   const Vocabulary& vocabulary_;
   NextToken next_;

@@ -1,0 +1,136 @@
+#include "smc/block_resampling.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <limits>
+#include <numeric>
+
+namespace shoal::smc {
+namespace {
+
+/// Some whole numbers of every rank, by rank. Exact by way of a maximum of doubles: 32 bits travel in each.
+template <std::size_t count>
+std::vector<std::array<Uint128, count>> all_gather(const std::array<Uint128, count>& mine, Transport* transport) {
+  constexpr std::size_t parts = 4;
+  constexpr unsigned bits = 32;
+  const auto ranks = static_cast<std::size_t>(transport->size());
+  std::vector<double> entries(ranks * count * parts, 0.0);
+  auto entry = entries.begin() + transport->rank().value() * static_cast<std::ptrdiff_t>(count * parts);
+  for (const Uint128 value : mine)
+    for (unsigned k = 0; k < parts; ++k) *entry++ = static_cast<double>(static_cast<std::uint32_t>(value >> k * bits));
+  transport->allreduce_max(entries);
+
+  std::vector<std::array<Uint128, count>> all(ranks);
+  auto from = entries.cbegin();
+  for (auto& of_rank : all)
+    for (Uint128& value : of_rank)
+      for (unsigned k = 0; k < parts; ++k) value |= Uint128{static_cast<std::uint32_t>(*from++)} << k * bits;
+  return all;
+}
+
+std::vector<ChildRange> overlaps(std::size_t begin, std::size_t end, std::span<const std::size_t> bounds) {
+  std::vector<ChildRange> ranges;
+  for (std::size_t r = 0; r + 1 < bounds.size(); ++r) {
+    const ChildRange range{Rank{static_cast<std::int32_t>(r)}, std::max(begin, bounds[r]),
+                           std::min(end, bounds[r + 1])};
+    if (range.begin < range.end) ranges.push_back(range);
+  }
+  return ranges;
+}
+
+std::vector<std::size_t> block_bounds(std::size_t particles, std::size_t ranks) {
+  std::vector<std::size_t> bounds;
+  for (std::size_t r = 0; r <= ranks; ++r)
+    bounds.push_back(block_begin(particles, static_cast<int>(ranks), static_cast<int>(r)));
+  return bounds;
+}
+
+std::size_t sum(const std::vector<std::uint32_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+}
+
+/// Sure shares first, then the draws that they leave.
+std::vector<std::uint32_t> residual_counts(const Stretch& stretch, RandomKey key, std::uint32_t batch,
+                                           Transport* transport) {
+  ResidualShares shares = residual_shares(stretch);
+  Uint128 mine = 0;
+  for (const std::uint64_t remainder : shares.remainders) mine += remainder;
+  const auto all = all_gather<2>({mine, sum(shares.counts)}, transport);
+  Stretch remainders{.q = shares.remainders, .before = 0, .total = 0, .particles = stretch.particles};
+  std::size_t left = stretch.particles;
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (r < static_cast<std::size_t>(transport->rank().value())) remainders.before += all[r][0];
+    remainders.total += all[r][0];
+    left -= static_cast<std::size_t>(all[r][1]);
+  }
+  add_residual_draws(remainders, left, key, batch, &shares.counts);
+  return shares.counts;
+}
+
+/// A rank that has a bad weight tells the others by a maximum of +inf.
+std::exception_ptr find_max(std::span<const double> log_weights, const Transport& transport, BlockWeights* w) {
+  try {
+    w->max = largest_log_weight(log_weights, block_begin(w->particles, transport.size(), transport.rank().value()));
+    return nullptr;
+  } catch (...) {
+    w->max = std::numeric_limits<double>::infinity();
+    return std::current_exception();
+  }
+}
+
+}  // namespace
+
+std::size_t block_begin(std::size_t particles, int ranks, int rank) {
+  return static_cast<std::size_t>(rank) * particles / static_cast<std::size_t>(ranks);
+}
+
+BlockWeights block_weights(std::span<const double> log_weights, std::size_t particles, Transport* transport) {
+  BlockWeights w;
+  w.particles = particles;
+  w.scale = weight_scale(particles);
+  const std::exception_ptr failure = find_max(log_weights, *transport, &w);
+  transport->allreduce_max({&w.max, 1});
+  if (failure) std::rethrow_exception(failure);
+  if (w.max == std::numeric_limits<double>::infinity())
+    throw PeerError("another rank has a particle whose weight is not finite");
+  add_integer_weights(log_weights, &w);
+  const auto all = all_gather<2>({w.total, w.squares}, transport);
+  w.total = 0;
+  w.squares = 0;
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (r < static_cast<std::size_t>(transport->rank().value())) w.before += all[r][0];
+    w.total += static_cast<std::uint64_t>(all[r][0]);
+    w.squares += all[r][1];
+  }
+  return w;
+}
+
+BlockOffspring block_offspring(Resampling scheme, const BlockWeights& weights, RandomKey key, std::uint32_t batch,
+                               Transport* transport) {
+  const Stretch stretch{
+      .q = weights.q, .before = weights.before, .total = weights.total, .particles = weights.particles};
+  BlockOffspring offspring;
+  offspring.counts = scheme == Resampling::residual ? residual_counts(stretch, key, batch, transport)
+                                                    : offspring_of_stretch(scheme, stretch, key, batch);
+  std::size_t before = 0;
+  for (const auto& [children] : all_gather<1>({sum(offspring.counts)}, transport)) {
+    offspring.first_child.push_back(before);
+    before += static_cast<std::size_t>(children);
+  }
+  offspring.first_child.push_back(before);
+  return offspring;
+}
+
+std::vector<ChildRange> children_by_destination(std::span<const std::size_t> first_child, Rank mine) {
+  const auto r = static_cast<std::size_t>(mine.value());
+  return overlaps(first_child[r], first_child[r + 1], block_bounds(first_child.back(), first_child.size() - 1));
+}
+
+std::vector<ChildRange> children_by_origin(std::span<const std::size_t> first_child, Rank mine) {
+  const auto bounds = block_bounds(first_child.back(), first_child.size() - 1);
+  const auto r = static_cast<std::size_t>(mine.value());
+  return overlaps(bounds[r], bounds[r + 1], first_child);
+}
+
+}  // namespace shoal::smc

@@ -1,0 +1,229 @@
+#include "smc/migration.hpp"
+
+#include <algorithm>
+
+#include "base/bytes.hpp"
+#include "smc/context_rebuild.hpp"
+
+namespace shoal::smc {
+namespace {
+
+constexpr std::size_t size_bytes = sizeof(std::uint64_t);
+constexpr std::size_t answer_bytes = sizeof(std::uint32_t) + sizeof(std::uint64_t);
+
+std::uint64_t missing_bytes(std::span<const ExpectedContext> contexts) {
+  std::uint64_t bytes = 0;
+  for (const ExpectedContext& context : contexts) bytes += context.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, std::span<const Rank> owners) {
+  std::vector<Birth> births;
+  for (std::uint32_t child = 0; child < ancestors.size(); ++child)
+    if (owners[child] == rank) births.push_back({LogicalId{child}, ancestors[child]});
+  return births;
+}
+
+/// This rank's routes in one direction, in the plan's order.
+Migration::Routes Migration::routes(std::span<const Transfer> transfers, Rank mine, Rank Transfer::*here,
+                                    Rank Transfer::*there) {
+  Routes routes;
+  for (const Transfer& transfer : transfers) {
+    if (transfer.*here != mine) continue;
+    if (routes.empty() || routes.back().peer != transfer.*there) routes.push_back({.peer = transfer.*there});
+    routes.back().parents.push_back(transfer.parent);
+  }
+  return routes;
+}
+
+Migration::Migration(const MigrationPlan& plan, const Population& population, ContextTree* tree, Transport* transport)
+    : tree_(tree),
+      transport_(transport),
+      outgoing_(routes(plan.transfers, transport->rank(), &Transfer::from, &Transfer::to)),
+      incoming_(routes(plan.transfers, transport->rank(), &Transfer::to, &Transfer::from)) {
+  attempt([&] {
+    for (Route& route : outgoing_) pack_particles(&route, population);
+  });
+}
+
+template <class Action>
+void Migration::attempt(const Action& action) {
+  if (failure_) return;
+  try {
+    action();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+void Migration::pack_particles(Route* route, const Population& population) const {
+  ByteWriter out;
+  for (const LogicalId parent : route->parents) {
+    const Particle& particle = population.at(parent);
+    put(particle, &out);
+    route->contexts.push_back(particle.context);
+    route->computed.push_back(particle.context ? tree_->computed(particle.context.id()) : 0);
+    out.put(route->computed.back());
+  }
+  route->bytes = out.take();
+}
+
+void Migration::trade(Migrate how, std::size_t vocabulary_size) {
+  if (failure_)
+    for (Route& route : outgoing_) route.bytes.clear();  // tells its receiver
+  exchange_sizes();
+  exchange(&outgoing_, &incoming_);
+  attempt([&] { unpack_all_particles(); });
+  if (how == Migrate::tokens) {
+    attempt([&] { compute_contexts(vocabulary_size); });
+  } else {
+    attempt([&] { expect_contexts(); });
+    ask_for_blocks();
+    attempt([&] {
+      for (Route& route : outgoing_) pack_blocks(&route);
+      for (Route& route : incoming_) route.bytes.assign(missing_bytes(route.expected), '\0');
+    });
+  }
+  for (Route& route : outgoing_) {
+    bytes_ += route.bytes.size();
+    route.contexts.clear();
+  }
+}
+
+void Migration::exchange_sizes() {
+  Routes from;
+  Routes to;
+  for (const Route& route : outgoing_) {
+    ByteWriter size;
+    size.put<std::uint64_t>(route.bytes.size());
+    from.push_back({.peer = route.peer, .bytes = size.take()});
+  }
+  for (const Route& route : incoming_) to.push_back({.peer = route.peer, .bytes = std::string(size_bytes, '\0')});
+  exchange(&from, &to);
+  for (std::size_t k = 0; k < incoming_.size(); ++k)
+    incoming_[k].bytes.assign(ByteReader(to[k].bytes).get<std::uint64_t>(), '\0');
+}
+
+void Migration::unpack_all_particles() {
+  for (Route& route : incoming_) {
+    if (route.bytes.empty())
+      throw PeerError("rank " + std::to_string(route.peer.value()) + " failed as particles were exchanged");
+    unpack_particles(&route);
+  }
+}
+
+void Migration::unpack_particles(Route* route) {
+  ByteReader in(route->bytes);
+  for (const LogicalId parent : route->parents) {
+    Particle& particle = arrivals_.emplace_back();
+    particle.id = parent;
+    get(&in, &particle);
+    route->computed.push_back(in.get<std::uint32_t>());
+  }
+  route->bytes.clear();
+}
+
+void Migration::compute_contexts(std::size_t vocabulary_size) {
+  std::vector<std::span<const TokenId>> sequences;
+  for (const Particle& particle : arrivals_)
+    if (particle.status == Status::growing) sequences.emplace_back(particle.tokens);
+  auto contexts = rebuild_contexts(tree_, vocabulary_size, sequences);
+  auto next = contexts.begin();
+  for (Particle& particle : arrivals_)
+    if (particle.status == Status::growing) particle.context = std::move(*next++);
+}
+
+void Migration::expect_contexts() {
+  auto particle = arrivals_.begin();
+  for (Route& route : incoming_) {
+    for (std::size_t k = 0; k < route.parents.size(); ++k, ++particle) {
+      route.expected.emplace_back();
+      if (particle->status != Status::growing) continue;
+      route.expected.back() = tree_->expect(particle->tokens, route.computed[k]);
+      particle->context = ContextReference(tree_, route.expected.back().context);
+    }
+  }
+  const bool complete = std::all_of(incoming_.begin(), incoming_.end(),
+                                    [](const Route& route) { return missing_bytes(route.expected) == 0; });
+  for (Particle& arrival : arrivals_) arrival.waiting = !complete && arrival.status == Status::growing;
+}
+
+/// Receivers answer their senders, who then know what to pack.
+void Migration::ask_for_blocks() {
+  for (Route& route : incoming_) {
+    route.expected.resize(failure_ ? 0 : route.parents.size());
+    ByteWriter answer;
+    for (const ExpectedContext& expected : route.expected) {
+      answer.put(expected.first_block);
+      answer.put(expected.bytes);
+    }
+    route.bytes = answer.take();
+    route.bytes.resize(route.parents.size() * answer_bytes, '\0');
+  }
+  for (Route& route : outgoing_) route.bytes.assign(route.parents.size() * answer_bytes, '\0');
+  exchange(&incoming_, &outgoing_);
+}
+
+void Migration::pack_blocks(Route* route) const {
+  std::string blocks;
+  ByteReader answer(route->bytes);
+  for (std::size_t k = 0; k < route->parents.size(); ++k) {
+    const auto first_block = answer.get<std::uint32_t>();
+    if (answer.get<std::uint64_t>() > 0)
+      blocks += tree_->pack(route->contexts[k].id(), first_block, route->computed[k]);
+  }
+  route->bytes = std::move(blocks);
+}
+
+void Migration::ship() {
+  const auto travels = [](const Route& route) { return !route.bytes.empty(); };
+  if (std::any_of(outgoing_.begin(), outgoing_.end(), travels) ||
+      std::any_of(incoming_.begin(), incoming_.end(), travels))
+    shipment_ = start(&outgoing_, &incoming_);
+}
+
+std::unique_ptr<Shipment> Migration::start(Routes* from, Routes* to) {
+  std::vector<Parcel> outgoing;
+  std::vector<Parcel> incoming;
+  for (Route& route : *from) outgoing.push_back({route.peer, std::move(route.bytes)});
+  for (Route& route : *to) incoming.push_back({route.peer, std::move(route.bytes)});
+  return transport_->ship(std::move(outgoing), std::move(incoming));
+}
+
+/// Waits for what comes.
+void Migration::exchange(Routes* from, Routes* to) {
+  for (const Route& route : *from) bytes_ += route.bytes.size();
+  const auto shipment = start(from, to);
+  shipment->wait([] { return false; });
+  std::vector<std::string> arrived = shipment->take();
+  for (std::size_t k = 0; k < to->size(); ++k) (*to)[k].bytes = std::move(arrived[k]);
+  for (Route& route : *from) route.bytes.clear();
+}
+
+bool Migration::poll() {
+  if (shipment_ && !shipment_->arrived()) return false;
+  if (!filled_) fill_contexts();
+  return true;
+}
+
+void Migration::wait(const std::function<bool()>& stop) {
+  if (shipment_) shipment_->wait(stop);
+  (void)poll();
+}
+
+void Migration::fill_contexts() {
+  filled_ = true;
+  if (!shipment_) return;
+  const std::vector<std::string> arrived = shipment_->take();
+  for (std::size_t r = 0; r < incoming_.size(); ++r) {
+    std::string_view rest = arrived[r];
+    for (const ExpectedContext& expected : incoming_[r].expected) {
+      tree_->unpack(expected, rest.substr(0, expected.bytes));
+      rest.remove_prefix(expected.bytes);
+    }
+  }
+}
+
+}  // namespace shoal::smc

@@ -1,0 +1,90 @@
+// Migration: the particles of one resampling on their way between ranks.
+//
+// What travels is small but for the key/value blocks. So the particles themselves are exchanged at once; each receiver
+// looks which blocks of their contexts it has and asks for the others; and these travel while the particles that stayed
+// go on decoding. Or no block travels, and the receivers compute them from the tokens.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shoal/language_model.hpp"
+#include "smc/options.hpp"
+#include "smc/population.hpp"
+#include "smc/transport.hpp"
+
+namespace shoal::smc {
+
+/// The children that @p rank builds, by child.
+std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, std::span<const Rank> owners);
+
+/// One rank's side of it. The steps are to be taken by all ranks in their order:
+///   1. construct: packs the particles that leave
+///   2. trade: exchanges them, asks for blocks; waits for other ranks, but only as long as small messages take
+///   3. ship: sends the blocks; only if no rank has failed before
+///   4. poll or wait, until arrived
+class Migration {
+ public:
+  /// All arguments but the plan must outlive it.
+  Migration(const MigrationPlan& plan, const Population& population, ContextTree* tree, Transport* transport);
+  /// Never throws what is this rank's problem alone: the others must not wait for it. See failure().
+  void trade(Migrate how, std::size_t vocabulary_size);
+  void ship();
+
+  [[nodiscard]] std::exception_ptr failure() const { return failure_; }
+  /// The parents that lived elsewhere; waiting if data of their contexts is still to come. To be kept until it has.
+  [[nodiscard]] std::vector<Particle> take_arrivals() { return std::move(arrivals_); }
+  /// That this rank sends.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+  /// Whether the contexts of all arrivals are there; fills them in. Never blocks.
+  bool poll();
+  void wait(const std::function<bool()>& stop);
+
+ private:
+  /// What travels between this rank and one other.
+  struct Route {
+    Rank peer;
+    std::vector<LogicalId> parents{};
+    // By parent; at the sender:
+    std::vector<ContextReference> contexts{};  ///< kept until they are packed
+    std::vector<std::uint32_t> computed{};
+    // at the receiver:
+    std::vector<ExpectedContext> expected{};
+    std::string bytes{};  ///< of the next step
+  };
+  using Routes = std::vector<Route>;
+  [[nodiscard]] static Routes routes(std::span<const Transfer> transfers, Rank mine, Rank Transfer::*here,
+                                     Rank Transfer::*there);
+
+  template <class Action>
+  void attempt(const Action& action);
+  void pack_particles(Route* route, const Population& population) const;
+  void unpack_particles(Route* route);
+  void unpack_all_particles();
+  void compute_contexts(std::size_t vocabulary_size);
+  void expect_contexts();
+  void ask_for_blocks();
+  void pack_blocks(Route* route) const;
+  void fill_contexts();
+  [[nodiscard]] std::unique_ptr<Shipment> start(Routes* from, Routes* to);
+  void exchange(Routes* from, Routes* to);
+  void exchange_sizes();
+
+  ContextTree* tree_;
+  Transport* transport_;
+  Routes outgoing_;
+  Routes incoming_;
+  std::vector<Particle> arrivals_;
+  std::uint64_t bytes_ = 0;
+  std::exception_ptr failure_;
+  std::unique_ptr<Shipment> shipment_;  ///< of the blocks
+  bool filled_ = false;
+};
+
+}  // namespace shoal::smc
