@@ -1,4 +1,3 @@
-#include <ctime>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -6,7 +5,7 @@
 #include "agent/generation.hpp"
 #include "agent/load_together.hpp"
 #include "agent/workers.hpp"
-#include "app/generate_options.hpp"
+#include "app/generate_job.hpp"
 #include "app/restart.hpp"
 #include "app/result_output.hpp"
 #include "app/run_outputs.hpp"
@@ -20,82 +19,20 @@
 namespace shoal::app {
 namespace {
 
-struct Job {
-  GenerateOptions options;
-  std::vector<PotentialPtr> potentials;
-  Parsed parsed = Parsed::options;
-};
-
-OptionSet option_set(GenerateOptions* options) {
-  OptionSet set;
-  add_generation_options(&set, options, OutputOptions::full);
-  return set;
-}
-
-Job parse_job(const Arguments& arguments) {
-  Job job;
-  job.parsed = parse(arguments, option_set(&job.options), "generate");
-  if (job.parsed == Parsed::help_wanted) return job;
-  if (job.options.prompt.empty() && job.options.prompt_file.empty() && !job.options.model.starts_with("tabular:"))
-    throw UsageError("no prompt (neither --prompt nor --prompt-file is given) give --prompt TEXT");
-  validate(&job.options);
-  job.potentials = make_potentials(job.options);
-  return job;
-}
-
-std::vector<TokenId> encode_prompt(const LanguageModel& model, const GenerateOptions& options) {
-  if (options.raw_prompt || !model.has_chat_template()) {
-    if (!options.system.empty())
-      throw UsageError(
-          "--system cannot be used (the prompt is given to the model as it is) put the text into --prompt");
-    return model.encode(options.prompt, SpecialTokens::yes);
-  }
-  std::vector<ChatMessage> messages;
-  if (!options.system.empty()) messages.push_back({"system", options.system});
-  messages.push_back({"user", options.prompt});
-  return model.encode(model.render_chat(messages), SpecialTokens::no);
-}
-
 void print_help() {
   GenerateOptions defaults;
-  const OptionSet set = option_set(&defaults);
+  const OptionSet set = generate_option_set(&defaults);
   std::cout << "Usage: shoal generate --prompt TEXT [options]      (alone, or under mpirun or srun)\n\n"
                "Answers a prompt with N particles of a language model, steered by potentials.\n"
             << set.shown;
 }
 
-/// As a shell would read it back.
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && word.find_first_not_of(
-                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                          "0123456789-_=+./:,@%") == std::string::npos;
-  if (plain) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-std::string command_line(const Arguments& arguments) {
-  std::string line = "shoal generate";
-  for (const std::string& argument : arguments) line += " " + quoted(argument);
-  return line;
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
-trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, const trace::RunIdentity& identity, int ranks,
-                            const Arguments& arguments) {
+trace::TraceInfo trace_info(const GenerateJob& job, const LanguageModel& model, const trace::RunIdentity& identity,
+                            int ranks, const Arguments& arguments) {
   const BuildInfo build = build_info();
   trace::TraceInfo info{.shoal_version = build.version,
                         .build = build.type + ", " + build.compiler + ", " + build.processor,
-                        .command_line = command_line(arguments),
+                        .command_line = "shoal generate " + shell_line(arguments),
                         .options_json = to_json(job.options),
                         .model_id = model.summary().id,
                         .weights_hash = model.summary().hash,
@@ -122,9 +59,9 @@ std::optional<trace::Checkpoint> read_start(const GenerateOptions& options) {
 }
 
 /// Opens what rank 0 writes to; refuses a checkpoint of another model or prompt.
-std::unique_ptr<RunOutputs> open_outputs(const Job& job, const LanguageModel& model, std::span<const TokenId> prompt,
-                                         const std::optional<trace::Checkpoint>& start, const cluster::World& world,
-                                         const Arguments& arguments) {
+std::unique_ptr<RunOutputs> open_outputs(const GenerateJob& job, const LanguageModel& model,
+                                         std::span<const TokenId> prompt, const std::optional<trace::Checkpoint>& start,
+                                         const cluster::World& world, const Arguments& arguments) {
   const trace::RunIdentity model_identity = identity_of(model, prompt);
   if (start) trace::require_same_run(model_identity, start->identity, job.options.resume);
   trace::RunIdentity identity = identity_of(job.options);
@@ -175,7 +112,7 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
 
 int generate_command(cluster::World& world, const Arguments& arguments) {
   const bool root = world.rank() == Rank{0};
-  const Job job = world.together([&] { return parse_job(arguments); });
+  const GenerateJob job = world.together([&] { return parse_generate_job(arguments); });
   if (job.parsed == Parsed::help_wanted) {
     if (root) print_help();
     return 0;
@@ -213,7 +150,8 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
     if (outputs) outputs->finish(result);
   });
   if (root) {
-    report(result, options, {world.size(), workers, options.smc.seed, options.trace, options.checkpoint});
+    report(result, options,
+           {world.size(), workers, options.smc.seed, options.trace, options.checkpoint, job.potentials});
   }
   return exit_code(result);
 }

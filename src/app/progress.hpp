@@ -3,10 +3,14 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
 
 #include "smc/run.hpp"
 
 namespace shoal::app {
+
+/// "[####....]"
+std::string progress_bar(double share);
 
 class Progress final : public smc::Observer {
  public:
