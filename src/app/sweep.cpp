@@ -126,7 +126,7 @@ class Sweep {
   }
 
   [[nodiscard]] SweepResults results(const std::string& command_line, const std::string& job_file) const {
-    return {&grid_, cells_, results_, command_line, job_file};
+    return {&grid_, cells_, results_, command_line, job_file, folder_.string()};
   }
   [[nodiscard]] std::size_t count_done() const {
     return static_cast<std::size_t>(std::count(done_.begin(), done_.end(), true));
@@ -198,7 +198,7 @@ class Sweep {
     } catch (const Error& e) {
       result.error = e.what();
     } catch (const std::exception&) {
-      result.error = "its output is no result (see " + err.string() + ")";
+      result.error = "its output is no result";
     }
     result.exit_code = exit_code;
     failed_ += result.failed() ? 1 : 0;
@@ -220,7 +220,7 @@ class Sweep {
       if (words.empty() && has_letter) words = line;
     }
     if (exit_code == 127) return options_.launcher + " cannot be started (is it in PATH?)";
-    return words.empty() ? "no word on standard error" : words + " (see " + err.string() + ")";
+    return words.empty() ? "it said nothing on standard error" : words;
   }
 
   SweepOptions options_;

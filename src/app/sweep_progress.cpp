@@ -41,7 +41,8 @@ void SweepProgress::tick() {
 void SweepProgress::end(const std::string& outcome, bool failed) {
   ++done_;
   const bool due = !terminal_ && (Clock::now() - shown_ >= line_period || done_ == to_run_);
-  if (!failed && (quiet_ || !due)) return;
+  const bool news = failed && failures_.insert(outcome).second;
+  if (!news && (quiet_ || !due)) return;
   clear_line();
   std::fprintf(stderr, "shoal: cell %zu/%zu  %s  %.1f s  %s%s\n", done_, to_run_, cell_.c_str(),
                seconds_since(cell_start_), outcome.c_str(), time_left().c_str());

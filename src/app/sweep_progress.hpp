@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <set>
 #include <string>
 
 namespace shoal::app {
@@ -18,7 +19,7 @@ class SweepProgress {
   void begin(const std::string& cell);
   /// Called while the cell runs.
   void tick();
-  /// @param outcome "completed", "failed: ..."; failures are always printed
+  /// @param outcome "completed", "failed: ..."; a failure of a new kind is always printed
   void end(const std::string& outcome, bool failed);
 
  private:
@@ -32,6 +33,7 @@ class SweepProgress {
   bool quiet_;
   bool terminal_;
   std::string cell_;
+  std::set<std::string> failures_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point cell_start_{};
   Clock::time_point shown_{};

@@ -144,25 +144,49 @@ std::string table(const SweepResults& sweep) {
   return text;
 }
 
-std::string remarks(const SweepResults& sweep) {
-  std::string text;
-  std::map<std::string, int> skipped;
+std::string cells_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " cell" : " cells"); }
+
+std::string skipped_remarks(const SweepResults& sweep) {
+  std::map<std::string, std::size_t> skipped;
   for (const Cell& cell : sweep.cells)
     if (!cell.skipped.empty()) ++skipped[cell.skipped];
-  for (const auto& [why, count] : skipped) text += "- skipped, " + std::to_string(count) + " cells: " + why + "\n";
+  std::string text;
+  for (const auto& [why, count] : skipped) text += "- " + cells_text(count) + " skipped: " + why + "\n";
+  return text;
+}
+
+/// Equal errors on one line, with the first cell that made it.
+std::string failed_remarks(const SweepResults& sweep) {
+  std::map<std::pair<std::string, int>, std::vector<std::size_t>> failed;
   for (std::size_t i = 0; i < sweep.cells.size(); ++i)
     if (sweep.cells[i].skipped.empty() && sweep.results[i].failed())
-      text += "- failed, exit code " + std::to_string(sweep.results[i].exit_code) + ": " +
-              describe(sweep.cells[i], *sweep.grid) + ": " + sweep.results[i].error + "\n";
-  std::map<std::pair<int, int>, int> fewer;
+      failed[{sweep.results[i].error, sweep.results[i].exit_code}].push_back(i);
+  std::string text;
+  for (const auto& [error, cells] : failed) {
+    const Cell& first = sweep.cells[cells.front()];
+    text += "- " + cells_text(cells.size()) + " failed, exit code " + std::to_string(error.second) + ": " +
+            error.first + " (" + (cells.size() == 1 ? "" : "the first is ") + describe(first, *sweep.grid) + "; see " +
+            sweep.folder + "/" + first.key + ".err)\n";
+  }
+  return text;
+}
+
+std::string worker_remarks(const SweepResults& sweep) {
+  std::map<std::pair<int, int>, std::size_t> fewer;
   for (std::size_t i = 0; i < sweep.cells.size(); ++i) {
     const int asked = sweep.cells[i].job.options.workers;
     const int used = sweep.results[i].workers;
     if (!sweep.results[i].failed() && used < asked) ++fewer[{asked, used}];
   }
+  std::string text;
   for (const auto& [workers, count] : fewer)
-    text += "- " + std::to_string(count) + " cells asked for " + std::to_string(workers.first) +
-            " workers per rank and used " + std::to_string(workers.second) + ", as many as the cores allow\n";
+    text += "- " + cells_text(count) + " asked for " + std::to_string(workers.first) + " workers per rank and used " +
+            std::to_string(workers.second) + ", as many as the cores allow\n";
+  return text;
+}
+
+std::string remarks(const SweepResults& sweep) {
+  const std::string text = skipped_remarks(sweep) + failed_remarks(sweep) + worker_remarks(sweep);
   return text.empty() ? "" : "\n" + text;
 }
 

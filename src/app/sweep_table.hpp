@@ -16,6 +16,7 @@ struct SweepResults {
   std::span<const CellResult> results;  ///< one per cell; empty ones for those that were skipped
   std::string command;                  ///< that made the sweep
   std::string job_file;                 ///< its content
+  std::string folder;                   ///< where the words of failed cells are
 };
 
 /// Quartiles of the numbers in @p values, NaN left out; linear between order statistics (as NumPy's default).

@@ -110,10 +110,10 @@ TEST_F(Sweep, ReportsWhatFailsAndGoesOn) {
 
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(count(result.out, "| too_long | 1 failed |"), 1) << result.out;
-  EXPECT_EQ(count(result.out, "- failed, exit code 2: case=too_long: "), 1) << result.out;
+  EXPECT_EQ(count(result.out, "- 1 cell failed, exit code 2: "), 1) << result.out;
   EXPECT_EQ(count(result.out, "| dies | 1 extinct |"), 1) << result.out;
   EXPECT_EQ(count(result.out, "| good | 1 | "), 1) << result.out;
-  EXPECT_EQ(count(result.out, "| no_gpu | skipped |"), count(result.out, "- skipped, 1 cells: ")) << result.out;
+  EXPECT_EQ(count(result.out, "| no_gpu | skipped |"), count(result.out, "- 1 cell skipped: ")) << result.out;
 
   const ProgramResult again = sweep(job_file);  // only the failed cell
   EXPECT_EQ(again.exit_code, 1);
