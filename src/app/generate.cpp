@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -14,6 +17,7 @@
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
+#include "smc/stopwatch.hpp"
 #include "trace/checkpoint.hpp"
 
 namespace shoal::app {
@@ -61,7 +65,7 @@ std::optional<trace::Checkpoint> read_start(const GenerateOptions& options) {
 /// Opens what rank 0 writes to; refuses a checkpoint of another model or prompt.
 std::unique_ptr<RunOutputs> open_outputs(const GenerateJob& job, const LanguageModel& model,
                                          std::span<const TokenId> prompt, const std::optional<trace::Checkpoint>& start,
-                                         const cluster::World& world, const Arguments& arguments) {
+                                         const cluster::World& world, const Arguments& arguments, Log* log) {
   const trace::RunIdentity model_identity = identity_of(model, prompt);
   if (start) trace::require_same_run(model_identity, start->identity, job.options.resume);
   trace::RunIdentity identity = identity_of(job.options);
@@ -71,7 +75,7 @@ std::unique_ptr<RunOutputs> open_outputs(const GenerateJob& job, const LanguageM
                         .prompt = {prompt.begin(), prompt.end()},
                         .trace = {},
                         .state = {}};
-  return std::make_unique<RunOutputs>(job.options, std::move(run), model.vocabulary(), start ? &*start : nullptr);
+  return std::make_unique<RunOutputs>(job.options, std::move(run), model.vocabulary(), start ? &*start : nullptr, log);
 }
 
 /// Rank 0's, on every rank.
@@ -108,30 +112,58 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
   print_table(result, context, table);
 }
 
-}  // namespace
+void log_start(const Arguments& arguments, const cluster::World& world, int workers, Log* log) {
+  if (!log->takes(LogLevel::info)) return;
+  const BuildInfo build = build_info();
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  log->info("shoal " + build.version + " (" + build.type + ", " + build.compiler + "), rank " +
+            std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) + ", process " +
+            std::to_string(getpid()) + " on " + host + " (" + build.processor + "), " + std::to_string(workers) +
+            " worker(s)");
+  if (world.rank() == Rank{0}) log->info("shoal generate " + shell_line(arguments));
+}
 
-int generate_command(cluster::World& world, const Arguments& arguments) {
+void log_model(const LanguageModel& model, std::size_t prompt_tokens, double seconds, Log* log) {
+  const ModelSummary& summary = model.summary();
+  char time[32];
+  std::snprintf(time, sizeof time, "%.3f s", seconds);
+  log->info("model " + summary.id + ", " + summary.architecture + ", " + summary.dtype + " on " + summary.device +
+            ", hash " + summary.hash + ", opened in " + time + "; prompt of " + std::to_string(prompt_tokens) +
+            " tokens");
+}
+
+void log_end(const smc::RunResult& result, Log* log) {
+  if (result.reason == smc::FinishReason::extinct) log->warning(extinct_line(result));
+  char text[160];
+  std::snprintf(text, sizeof text, "ended: %s, %u batches, %d token steps, %.3f s, ESS %.1f, log Z-hat %.4f; ",
+                std::string(to_string(result.reason)).c_str(), result.batches, result.token_steps, result.wall_s,
+                result.ess, result.log_z);
+  log->info(text + phases_text(result.times));
+}
+
+int run_job(cluster::World& world, const GenerateJob& job, const Arguments& arguments, Log* log) {
   const bool root = world.rank() == Rank{0};
-  const GenerateJob job = world.together([&] { return parse_generate_job(arguments); });
-  if (job.parsed == Parsed::help_wanted) {
-    if (root) print_help();
-    return 0;
-  }
   const GenerateOptions& options = job.options;
-  world.set_hang_limit(options.hang_limit_s);
   const auto start = world.together([&] { return root ? read_start(options) : std::nullopt; });
-  const std::string device_note = world.together([&] { return check_device(options); });
-  if (root && !device_note.empty()) std::cerr << "shoal: " << device_note << '\n';
+  const auto note = [&](const std::string& line, bool show) {
+    if (!root || line.empty()) return;
+    log->warning(line);
+    if (show) std::cerr << "shoal: " << line << '\n';
+  };
+  note(world.together([&] { return check_device(options); }), true);
 
   const int workers = agent::choose_workers(options.workers, world);
-  if (root && !options.quiet && workers < options.workers)
-    std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
+  log_start(arguments, world, workers, log);
+  if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
   set_worker_threads(workers);
+  const smc::Stopwatch loading;
   const auto model = agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype)});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
+  log_model(*model, prompt.size(), loading.seconds(), log);
 
   const auto outputs =
-      world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments) : nullptr; });
+      world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments, log) : nullptr; });
   if (root && start && !options.quiet)
     std::cerr << "shoal: goes on after batch " << start->state.batches << " (" << start->state.steps
               << " token steps) of " << options.resume << '\n';
@@ -149,11 +181,30 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   world.together([&] {
     if (outputs) outputs->finish(result);
   });
+  log_end(result, log);
   if (root) {
     report(result, options,
            {world.size(), workers, options.smc.seed, options.trace, options.checkpoint, job.potentials});
   }
   return exit_code(result);
+}
+
+}  // namespace
+
+int generate_command(cluster::World& world, const Arguments& arguments) {
+  const GenerateJob job = world.together([&] { return parse_generate_job(arguments); });
+  if (job.parsed == Parsed::help_wanted) {
+    if (world.rank() == Rank{0}) print_help();
+    return 0;
+  }
+  world.set_hang_limit(job.options.hang_limit_s);
+  Log log = world.together([&] { return Log(job.options.log, world.rank().value()); });
+  try {
+    return run_job(world, job, arguments, &log);
+  } catch (const std::exception& e) {
+    log.error(e.what());
+    throw;
+  }
 }
 
 }  // namespace shoal::app

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/command_line.hpp"
+#include "app/log.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
 #include "smc/options.hpp"
@@ -36,6 +37,7 @@ struct GenerateOptions {
   std::optional<double> checkpoint_interval_s;  ///< nothing: the default
   std::string resume;
   double hang_limit_s = 300.0;  ///< 0 = none
+  LogOptions log;
   bool json = false;
   bool quiet = false;
 };

@@ -13,6 +13,7 @@
 #include "app/cell_result.hpp"
 #include "app/child_process.hpp"
 #include "app/input_text.hpp"
+#include "app/log.hpp"
 #include "app/subcommands.hpp"
 #include "app/sweep_progress.hpp"
 #include "app/sweep_table.hpp"
@@ -36,6 +37,7 @@ struct SweepOptions {
   std::string output;  ///< empty: the job file's name without its ending
   std::string share;
   std::string launcher = "mpirun";
+  LogOptions log;
   bool dry_run = false;
   bool quiet = false;
   std::size_t share_index = 0;  ///< from 0
@@ -54,7 +56,9 @@ OptionSet option_set(SweepOptions* o) {
       "launcher", po::value(&o->launcher)->value_name("NAME"),
       "mpirun, or srun inside a Slurm allocation: starts a cell's ranks (mpirun)")(
       "dry-run", po::bool_switch(&o->dry_run), "check and list the cells, run none")(
-      "quiet,q", po::bool_switch(&o->quiet), "print the table and failures only")("help,h", "show this text");
+      "quiet,q", po::bool_switch(&o->quiet), "print the table and failures only");
+  add_log_options(&set.shown, &o->log);
+  set.shown.add_options()("help,h", "show this text");
   set.positional = {"config"};
   return set;
 }
@@ -105,7 +109,7 @@ class Sweep {
   }
 
   /// @return the signal that ended it early, or 0
-  int run() {
+  int run(Log* log) {
     std::vector<std::size_t> to_run;
     for (std::size_t i = options_.share_index; i < cells_.size(); i += options_.shares)
       if (!done_[i] && cells_[i].skipped.empty()) to_run.push_back(i);
@@ -117,8 +121,10 @@ class Sweep {
     SweepProgress progress(to_run.size(), options_.quiet);
     for (const std::size_t i : to_run) {
       progress.begin(describe(cells_[i], grid_));
+      log->debug(results_[i].command);
       run_cell(i, &progress);
       if (const int number = received_signal()) return number;
+      log_end(i, log);
       progress.end(results_[i].failed() ? "failed: " + results_[i].error : results_[i].finish_reason,
                    results_[i].failed());
     }
@@ -137,6 +143,16 @@ class Sweep {
   [[nodiscard]] const fs::path& folder() const { return folder_; }
 
  private:
+  void log_end(std::size_t i, Log* log) const {
+    const CellResult& result = results_[i];
+    const std::string line = "cell " + std::to_string(i + 1) + " of " + std::to_string(cells_.size()) + ", " +
+                             describe(cells_[i], grid_) + ": ";
+    if (result.failed())
+      log->error(line + "exit code " + std::to_string(result.exit_code) + ": " + result.error);
+    else
+      log->info(line + result.finish_reason);
+  }
+
   [[nodiscard]] fs::path file_of(const Cell& cell, const char* ending) const { return folder_ / (cell.key + ending); }
 
   void read_finished(std::size_t i) {
@@ -287,9 +303,11 @@ int sweep_command(const Arguments& arguments) {
     sweep.list(std::cout);
     return 0;
   }
+  Log log(options.log, 0);
   const ScopedSignals signals;
-  const int signal = sweep.run();
+  const int signal = sweep.run(&log);
   if (signal != 0) {
+    log.warning("ended by signal " + std::to_string(signal));
     std::cerr << "shoal: ended by signal " << signal << ": " << sweep.count_done() << " of " << sweep.count_cells()
               << " cells are done and kept in " << sweep.folder().string() << "; the same command goes on\n";
     return 128 + signal;

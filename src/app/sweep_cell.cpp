@@ -12,8 +12,8 @@ namespace shoal::app {
 namespace {
 
 /// The sweep reads the result itself, and a cell leaves nothing else behind.
-constexpr const char* not_in_a_sweep[] = {
-    "json", "quiet", "help", "config", "trace", "checkpoint", "resume", "log-file", "checkpoint-interval"};
+constexpr const char* not_in_a_sweep[] = {"json",       "quiet",  "help",     "config",    "trace",
+                                          "checkpoint", "resume", "log-file", "log-level", "checkpoint-interval"};
 
 bool parse_flag(const std::string& name, const std::string& value) {
   for (const char* yes : {"true", "yes", "on", "1", ""})

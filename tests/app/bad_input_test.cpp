@@ -23,6 +23,8 @@ const std::vector<Mistake>& mistakes() {
   static const std::vector<Mistake> list{
       {{"frobnicate"}, 2, "unknown subcommand 'frobnicate'"},
       {{"generate"}, 2, "no prompt"},
+      {{"generate", "--prompt", "x", "--log-level", "loud"}, 2, "bad --log-level 'loud'"},
+      {{"generate", "--prompt", "x", "--log-file", "/nonexistent/run.log"}, 5, "cannot write log-file"},
       {{"sweep"}, 2, "no job file"},
       {{"sweep", "--config", "/nonexistent/sweep.cfg"}, 2, "cannot read '/nonexistent/sweep.cfg'"},
       {{"sweep", "--config", "x", "--share", "3/2"}, 2, "bad --share '3/2'"},
