@@ -109,7 +109,7 @@ void check_words(const SweepGrid& grid) {
 
 std::shared_ptr<const LanguageModel> ModelShelf::get(const std::string& source, const std::string& dtype) {
   auto& model = models_[{source, dtype}];
-  if (!model) model = load_model(source, parse_dtype(dtype));
+  if (!model) model = load_model(source, {.dtype = parse_dtype(dtype)});
   return model;
 }
 

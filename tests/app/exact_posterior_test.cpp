@@ -14,8 +14,7 @@ using Posterior = std::map<std::string, double>;
 /// a: 1/2, b: 1/4, end: 1/4, whatever came before.
 std::shared_ptr<const LanguageModel> coin(const test::TemporaryFolder& folder) {
   return load_model("tabular:" + folder.write("coin.json", R"({"tokens": ["a", "b", "."], "end": ".",
-                                                              "table": {"": {"a": 0.5, "b": 0.25, ".": 0.25}}})"),
-                    DType::automatic);
+                                                              "table": {"": {"a": 0.5, "b": 0.25, ".": 0.25}}})"));
 }
 
 void expect_near(const Posterior& found, const Posterior& expected) {
