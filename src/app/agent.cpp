@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <boost/program_options/value_semantic.hpp>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -139,16 +140,32 @@ int code_of(const Answer& answer) {
 
 class AgentSession {
  public:
-  AgentSession(agent::Chat* chat, cluster::World* world, const GenerateOptions& options)
-      : chat_(chat), world_(world), options_(options), root_(world->rank() == Rank{0}) {}
+  AgentSession(agent::Chat* chat, cluster::World* world, const GenerateOptions& options, const Vocabulary& vocabulary,
+               Log* log)
+      : chat_(chat),
+        world_(world),
+        options_(options),
+        vocabulary_(vocabulary),
+        log_(log),
+        root_(world->rank() == Rank{0}) {}
 
   int answer(const std::string& message) {
+    ObserverList observers;
     std::unique_ptr<Progress> progress;
-    if (root_ && !options_.quiet)
-      progress = std::make_unique<Progress>(options_.smc.particles, options_.smc.max_tokens, stderr);
-    const Answer answer = world_->together([&] { return chat_->process(message, progress.get()); });
+    BatchLog batches(log_);
+    if (root_ && !options_.quiet) {
+      progress = std::make_unique<Progress>(
+          ProgressSettings{options_.smc.particles, options_.smc.max_tokens, options_.timeout_s}, vocabulary_, stderr);
+      observers.add(progress.get());
+    }
+    if (root_ && log_->takes(LogLevel::debug)) observers.add(&batches);
+    const Answer answer =
+        world_->together([&] { return chat_->process(message, observers.empty() ? nullptr : &observers); });
     progress.reset();
+    const std::string line = summary(answer);
+    log_->info(line);
     if (root_) print_answer(answer, options_);
+    if (root_ && !options_.quiet) std::cerr << "  " << line << '\n';
     return code_of(answer);
   }
 
@@ -171,6 +188,14 @@ class AgentSession {
   }
 
  private:
+  [[nodiscard]] std::string summary(const Answer& answer) const {
+    if (answer.cached) return "answered from memory";
+    char text[160];
+    std::snprintf(text, sizeof text, "%s in %.2f s, ESS %.1f of %d, log Z-hat %.4f", answer.finish_reason.c_str(),
+                  answer.seconds, answer.ess, options_.smc.particles, answer.log_z);
+    return text;
+  }
+
   static std::string read_line(bool terminal) {
     if (terminal) std::cerr << "> " << std::flush;
     std::string line;
@@ -180,6 +205,8 @@ class AgentSession {
   agent::Chat* chat_;
   cluster::World* world_;
   const GenerateOptions& options_;
+  const Vocabulary& vocabulary_;
+  Log* log_;
   bool root_;
 };
 
@@ -199,13 +226,20 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   }
   const GenerateOptions& options = job.options.generate;
   world.set_hang_limit(options.hang_limit_s);
-  if (const std::string note = check_device(options); root && !note.empty()) std::cerr << "shoal: " << note << '\n';
+  Log log = world.together([&] { return Log(options.log, world.rank().value()); });
+  if (const std::string note = check_device(options); root && !note.empty()) {
+    log.warning(note);
+    std::cerr << "shoal: " << note << '\n';
+  }
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
-  auto model = agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype)});
+  const std::shared_ptr<const LanguageModel> model =
+      agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype)});
+  log.info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
+           ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
   choose_migration(&job.options.generate, world, *model);
-  agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
-  AgentSession session(&chat, &world, options);
+  agent::Chat chat(chat_settings(job, model, cluster::World::shared()));
+  AgentSession session(&chat, &world, options, model->vocabulary(), &log);
   if (job.prompts.empty()) return session.interact();
 
   const ScopedSignals signals;

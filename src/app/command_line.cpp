@@ -4,6 +4,7 @@
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/positional_options.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <numeric>
@@ -47,8 +48,9 @@ std::string without_dashes(std::string name) {
   return name;
 }
 
-std::string unknown_option_line(const std::string& name, const po::options_description& all,
+std::string unknown_option_line(const std::string& word, const po::options_description& all,
                                 const std::string& command) {
+  const std::string name = word.substr(0, word.find('='));
   const std::string nearest = nearest_option(all, without_dashes(name));
   const std::string hint = nearest.empty() ? "see shoal " + command + " --help" : "did you mean --" + nearest + "?";
   return "unknown option '" + name + "' (shoal " + command + " has no such option) " + hint;
@@ -65,6 +67,26 @@ void read_config_file(const std::string& path, const po::options_description& al
     throw UsageError("job file '" + path + "': " + unknown_option_line(e.get_option_name(), all, command));
   } catch (const po::error& e) {
     throw UsageError("job file '" + path + "' is not valid (" + e.what() + ") use lines 'option = value'");
+  }
+}
+
+/// The option that an environment variable stands for; empty if it stands for none.
+std::string option_of_variable(const std::string& variable, const po::options_description& shown) {
+  constexpr std::string_view prefix = "SHOAL_";
+  if (!variable.starts_with(prefix)) return "";
+  std::string name = variable.substr(prefix.size());
+  for (char& c : name) c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const bool known = name != "help" && name != "config" && shown.find_nothrow(name, false) != nullptr;
+  const char* value = std::getenv(variable.c_str());
+  return known && value != nullptr && *value != '\0' ? name : "";
+}
+
+void read_environment(const po::options_description& shown, po::variables_map* values) {
+  const auto option_of = [&](const std::string& variable) { return option_of_variable(variable, shown); };
+  try {
+    po::store(po::parse_environment(shown, option_of), *values);
+  } catch (const po::error& e) {
+    throw UsageError(std::string("bad environment variable SHOAL_... (") + e.what() + ") correct or unset it");
   }
 }
 
@@ -88,7 +110,10 @@ Parsed parse(const std::vector<std::string>& arguments, const OptionSet& options
     throw UsageError(std::string("bad command line (") + e.what() + ") see shoal " + command + " --help");
   }
   if (values.count("help") > 0) return Parsed::help_wanted;
-  if (values.count("config") > 0) read_config_file(values["config"].as<std::string>(), all, &values, command);
+  read_environment(options.shown, &values);
+  const std::string& job_file = options.job_file_option;
+  if (!job_file.empty() && values.count(job_file) > 0)
+    read_config_file(values[job_file].as<std::string>(), all, &values, command);
   po::notify(values);
   return Parsed::options;
 }

@@ -1,4 +1,6 @@
-#include <ctime>
+#include <unistd.h>
+
+#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -6,7 +8,7 @@
 #include "agent/generation.hpp"
 #include "agent/load_together.hpp"
 #include "agent/workers.hpp"
-#include "app/generate_options.hpp"
+#include "app/generate_job.hpp"
 #include "app/restart.hpp"
 #include "app/result_output.hpp"
 #include "app/run_outputs.hpp"
@@ -14,88 +16,27 @@
 #include "base/build_info.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
+#include "base/stopwatch.hpp"
 #include "shoal/error.hpp"
 #include "trace/checkpoint.hpp"
 
 namespace shoal::app {
 namespace {
 
-struct Job {
-  GenerateOptions options;
-  std::vector<PotentialPtr> potentials;
-  Parsed parsed = Parsed::options;
-};
-
-OptionSet option_set(GenerateOptions* options) {
-  OptionSet set;
-  add_generation_options(&set, options, OutputOptions::full);
-  return set;
-}
-
-Job parse_job(const Arguments& arguments) {
-  Job job;
-  job.parsed = parse(arguments, option_set(&job.options), "generate");
-  if (job.parsed == Parsed::help_wanted) return job;
-  if (job.options.prompt.empty() && job.options.prompt_file.empty() && !job.options.model.starts_with("tabular:"))
-    throw UsageError("no prompt (neither --prompt nor --prompt-file is given) give --prompt TEXT");
-  validate(&job.options);
-  job.potentials = make_potentials(job.options);
-  return job;
-}
-
-std::vector<TokenId> encode_prompt(const LanguageModel& model, const GenerateOptions& options) {
-  if (options.raw_prompt || !model.has_chat_template()) {
-    if (!options.system.empty())
-      throw UsageError(
-          "--system cannot be used (the prompt is given to the model as it is) put the text into --prompt");
-    return model.encode(options.prompt, SpecialTokens::yes);
-  }
-  std::vector<ChatMessage> messages;
-  if (!options.system.empty()) messages.push_back({"system", options.system});
-  messages.push_back({"user", options.prompt});
-  return model.encode(model.render_chat(messages), SpecialTokens::no);
-}
-
 void print_help() {
   GenerateOptions defaults;
-  const OptionSet set = option_set(&defaults);
+  const OptionSet set = generate_option_set(&defaults);
   std::cout << "Usage: shoal generate --prompt TEXT [options]      (alone, or under mpirun or srun)\n\n"
                "Answers a prompt with N particles of a language model, steered by potentials.\n"
             << set.shown;
 }
 
-/// As a shell would read it back.
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && word.find_first_not_of(
-                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                          "0123456789-_=+./:,@%") == std::string::npos;
-  if (plain) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-std::string command_line(const Arguments& arguments) {
-  std::string line = "shoal generate";
-  for (const std::string& argument : arguments) line += " " + quoted(argument);
-  return line;
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
-trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, const trace::RunIdentity& identity, int ranks,
-                            const Arguments& arguments) {
+trace::TraceInfo trace_info(const GenerateJob& job, const LanguageModel& model, const trace::RunIdentity& identity,
+                            int ranks, const Arguments& arguments) {
   const BuildInfo build = build_info();
   trace::TraceInfo info{.shoal_version = build.version,
                         .build = build.type + ", " + build.compiler + ", " + build.processor,
-                        .command_line = command_line(arguments),
+                        .command_line = "shoal generate " + shell_line(arguments),
                         .options_json = to_json(job.options),
                         .model_id = model.summary().id,
                         .weights_hash = model.summary().hash,
@@ -122,9 +63,9 @@ std::optional<trace::Checkpoint> read_start(const GenerateOptions& options) {
 }
 
 /// Opens what rank 0 writes to; refuses a checkpoint of another model or prompt.
-std::unique_ptr<RunOutputs> open_outputs(const Job& job, const LanguageModel& model, std::span<const TokenId> prompt,
-                                         const std::optional<trace::Checkpoint>& start, const cluster::World& world,
-                                         const Arguments& arguments) {
+std::unique_ptr<RunOutputs> open_outputs(const GenerateJob& job, const LanguageModel& model,
+                                         std::span<const TokenId> prompt, const std::optional<trace::Checkpoint>& start,
+                                         const cluster::World& world, const Arguments& arguments, Log* log) {
   const trace::RunIdentity model_identity = identity_of(model, prompt);
   if (start) trace::require_same_run(model_identity, start->identity, job.options.resume);
   trace::RunIdentity identity = identity_of(job.options);
@@ -134,7 +75,7 @@ std::unique_ptr<RunOutputs> open_outputs(const Job& job, const LanguageModel& mo
                         .prompt = {prompt.begin(), prompt.end()},
                         .trace = {},
                         .state = {}};
-  return std::make_unique<RunOutputs>(job.options, std::move(run), model.vocabulary(), start ? &*start : nullptr);
+  return std::make_unique<RunOutputs>(job.options, std::move(run), model.vocabulary(), start ? &*start : nullptr, log);
 }
 
 /// Rank 0's, on every rank.
@@ -171,31 +112,59 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
   print_table(result, context, table);
 }
 
-}  // namespace
+void log_start(const Arguments& arguments, const cluster::World& world, int workers, Log* log) {
+  if (!log->takes(LogLevel::info)) return;
+  const BuildInfo build = build_info();
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  log->info("shoal " + build.version + " (" + build.type + ", " + build.compiler + "), rank " +
+            std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) + ", process " +
+            std::to_string(getpid()) + " on " + host + " (" + build.processor + "), " + std::to_string(workers) +
+            " worker(s)");
+  if (world.rank() == Rank{0}) log->info("shoal generate " + shell_line(arguments));
+}
 
-int generate_command(cluster::World& world, const Arguments& arguments) {
+void log_model(const LanguageModel& model, std::size_t prompt_tokens, double seconds, Log* log) {
+  const ModelSummary& summary = model.summary();
+  char time[32];
+  std::snprintf(time, sizeof time, "%.3f s", seconds);
+  log->info("model " + summary.id + ", " + summary.architecture + ", " + summary.dtype + " on " + summary.device +
+            ", hash " + summary.hash + ", opened in " + time + "; prompt of " + std::to_string(prompt_tokens) +
+            " tokens");
+}
+
+void log_end(const smc::RunResult& result, Log* log) {
+  if (result.reason == smc::FinishReason::extinct) log->warning(extinct_line(result));
+  char text[160];
+  std::snprintf(text, sizeof text, "ended: %s, %u batches, %d token steps, %.3f s, ESS %.1f, log Z-hat %.4f; ",
+                std::string(to_string(result.reason)).c_str(), result.batches, result.token_steps, result.wall_s,
+                result.ess, result.log_z);
+  log->info(text + phases_text(result.times));
+}
+
+int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, Log* log) {
   const bool root = world.rank() == Rank{0};
-  Job job = world.together([&] { return parse_job(arguments); });
-  if (job.parsed == Parsed::help_wanted) {
-    if (root) print_help();
-    return 0;
-  }
   const GenerateOptions& options = job.options;
-  world.set_hang_limit(options.hang_limit_s);
   const auto start = world.together([&] { return root ? read_start(options) : std::nullopt; });
-  const std::string device_note = world.together([&] { return check_device(options); });
-  if (root && !device_note.empty()) std::cerr << "shoal: " << device_note << '\n';
+  const auto note = [&](const std::string& line, bool show) {
+    if (!root || line.empty()) return;
+    log->warning(line);
+    if (show) std::cerr << "shoal: " << line << '\n';
+  };
+  note(world.together([&] { return check_device(options); }), true);
 
   const int workers = agent::choose_workers(options.workers, world);
-  if (root && !options.quiet && workers < options.workers)
-    std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
+  log_start(arguments, world, workers, log);
+  if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
   set_worker_threads(workers);
+  const Stopwatch loading;
   const auto model = agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype)});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
   choose_migration(&job.options, world, *model);
+  log_model(*model, prompt.size(), loading.seconds(), log);
 
   const auto outputs =
-      world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments) : nullptr; });
+      world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments, log) : nullptr; });
   if (root && start && !options.quiet)
     std::cerr << "shoal: goes on after batch " << start->state.batches << " (" << start->state.steps
               << " token steps) of " << options.resume << '\n';
@@ -213,10 +182,30 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   world.together([&] {
     if (outputs) outputs->finish(result);
   });
+  log_end(result, log);
   if (root) {
-    report(result, options, {world.size(), workers, options.smc.seed, options.trace, options.checkpoint});
+    report(result, options,
+           {world.size(), workers, options.smc.seed, options.trace, options.checkpoint, job.potentials});
   }
   return exit_code(result);
+}
+
+}  // namespace
+
+int generate_command(cluster::World& world, const Arguments& arguments) {
+  GenerateJob job = world.together([&] { return parse_generate_job(arguments); });
+  if (job.parsed == Parsed::help_wanted) {
+    if (world.rank() == Rank{0}) print_help();
+    return 0;
+  }
+  world.set_hang_limit(job.options.hang_limit_s);
+  Log log = world.together([&] { return Log(job.options.log, world.rank().value()); });
+  try {
+    return run_job(world, std::move(job), arguments, &log);
+  } catch (const std::exception& e) {
+    log.error(e.what());
+    throw;
+  }
 }
 
 }  // namespace shoal::app

@@ -70,6 +70,7 @@ void check_output_paths(const GenerateOptions& o) {
     throw UsageError("--checkpoint-interval without --checkpoint (there is no file to write) give --checkpoint FILE");
   check_output_path("trace", o.trace);
   check_output_path("checkpoint", o.checkpoint);
+  check_output_path("log-file", o.log.file);
 }
 
 }  // namespace
@@ -147,6 +148,7 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
         "change it must be the same, --timeout counts anew");
   output.add_options()("json", po::bool_switch(&o->json), "print the result as one JSON object on standard output")(
       "quiet,q", po::bool_switch(&o->quiet), "print the answer only");
+  add_log_options(&output, &o->log);
   set->shown.add(main).add(sampling).add(steering).add(machine).add(output);
 
   set->aliases.add_options()("monte-carlo-particles", po::value<int>(&o->smc.particles))(

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/command_line.hpp"
+#include "app/log.hpp"
 #include "cluster/world.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
@@ -39,6 +40,7 @@ struct GenerateOptions {
   std::string migrate = "auto";  ///< once it is chosen: kv or tokens
   double spare_percent = 10.0;
   double hang_limit_s = 300.0;  ///< 0 = none
+  LogOptions log;
   bool json = false;
   bool quiet = false;
 };

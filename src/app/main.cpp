@@ -20,6 +20,7 @@ constexpr const char* usage =
     "  agent      converse: one prompt, a file of prompts, or interactive\n"
     "  score      log-probability of a text, per token\n"
     "  tokenize   token ids and pieces of a text\n"
+    "  sweep      a grid of runs from a job file, one table of results\n"
     "  report     one HTML page from a trace\n"
     "  info       version, build, processor, MPI, model summary\n\n"
     "'shoal SUBCOMMAND --help' lists the options.\n";
@@ -43,7 +44,7 @@ int dispatch(cluster::World& world, const Arguments& arguments) {
     if (root && name.empty()) std::cerr << usage;
     if (root && !name.empty())
       std::cerr << "shoal: error: unknown subcommand '" << name
-                << "' (not one of generate, agent, score, tokenize, report, info) see shoal --help\n";
+                << "' (not one of generate, agent, score, tokenize, sweep, report, info) see shoal --help\n";
     return static_cast<int>(ExitCode::usage);
   }
   if (name == "generate" || name == "agent") {
@@ -54,10 +55,32 @@ int dispatch(cluster::World& world, const Arguments& arguments) {
   return command->second(world, Arguments(arguments.begin() + 1, arguments.end()));
 }
 
+/// `shoal sweep` outside MPI: it starts MPI jobs of its own.
+int sweep_alone(const Arguments& arguments) {
+  const auto number = [](const char* variable) {
+    const char* value = getenv(variable);
+    return value == nullptr ? 0 : std::atoi(value);
+  };
+  try {
+    if (number("OMPI_COMM_WORLD_SIZE") > 1 || number("SLURM_STEP_NUM_TASKS") > 1) {
+      if (number("OMPI_COMM_WORLD_RANK") > 0 || number("SLURM_PROCID") > 0) return static_cast<int>(ExitCode::usage);
+      throw UsageError("sweep was started several times (it starts the ranks of its runs itself) run it alone");
+    }
+    return sweep_command(arguments);
+  } catch (const Error& e) {
+    std::cerr << "shoal: error: " << e.what() << '\n';
+    return static_cast<int>(e.code());
+  } catch (const std::exception& e) {
+    std::cerr << "shoal: internal error: " << e.what() << '\n';
+    return static_cast<int>(ExitCode::internal);
+  }
+}
+
 }  // namespace
 }  // namespace shoal::app
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "sweep") return shoal::app::sweep_alone({argv + 2, argv + argc});
   const auto world = shoal::cluster::World::shared();
   try {
     return shoal::app::dispatch(*world, shoal::app::Arguments(argv + 1, argv + argc));

@@ -13,7 +13,18 @@ using Json = nlohmann::ordered_json;
 /// JSON has no infinity: a dead particle's log-weight is null.
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-Json particles_json(const smc::RunResult& result) {
+/// Sum over the potentials, in complete form if the text is finished.
+double log_potential(const smc::ParticleResult& particle, std::span<const PotentialPtr> potentials) {
+  double sum = 0.0;
+  for (const PotentialPtr& potential : potentials) {
+    PotentialState state = potential->start();
+    potential->advance(state, particle.text);
+    sum += particle.finished ? potential->log_complete(state) : potential->log_prefix(state);
+  }
+  return sum;
+}
+
+Json particles_json(const smc::RunResult& result, std::span<const PotentialPtr> potentials) {
   Json list = Json::array();
   for (std::size_t i = 0; i < result.particles.size(); ++i) {
     const auto& particle = result.particles[i];
@@ -23,19 +34,23 @@ Json particles_json(const smc::RunResult& result) {
                     {"text", particle.text},
                     {"tokens", std::move(tokens)},
                     {"log_weight", number(particle.log_weight)},
+                    {"log_potential", number(log_potential(particle, potentials))},
                     {"finished", particle.finished}});
   }
   return list;
 }
 
-Json timing_json(const smc::RunResult& result) {
+Json timing_json(const smc::RunResult& result, int workers) {
   return {{"wall_s", result.wall_s},
+          {"workers", workers},
           {"decode_s", result.times.decode_s},
           {"potential_s", result.times.potential_s},
           {"reduce_s", result.times.reduce_s},
           {"migrate_s", result.times.migrate_s},
           {"trace_s", result.times.trace_s},
           {"checkpoint_s", result.times.checkpoint_s},
+          {"batches", result.batches},
+          {"token_steps", result.token_steps},
           {"particle_tokens", result.particle_tokens},
           {"particle_tokens_per_s", result.wall_s > 0 ? result.particle_tokens / result.wall_s : 0.0}};
 }
@@ -72,9 +87,9 @@ void print_json(const smc::RunResult& result, const RunContext& context, std::os
                      {"finish_reason", std::string(to_string(result.reason))},
                      {"log_z", number(result.log_z)},
                      {"ess", result.ess},
-                     {"particles", particles_json(result)},
+                     {"particles", particles_json(result, context.potentials)},
                      {"posterior", std::move(posterior)},
-                     {"timing", timing_json(result)},
+                     {"timing", timing_json(result, context.workers)},
                      {"ranks", context.ranks},
                      {"seed", context.seed},
                      {"trace", context.trace.empty() ? Json(nullptr) : Json(context.trace)}};

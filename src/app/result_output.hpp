@@ -2,9 +2,11 @@
 #pragma once
 
 #include <iosfwd>
+#include <span>
 #include <string>
 
 #include "shoal/language_model.hpp"
+#include "shoal/potential.hpp"
 #include "smc/run.hpp"
 
 namespace shoal::app {
@@ -16,6 +18,7 @@ struct RunContext {
   std::uint64_t seed = 0;
   std::string trace;       ///< path, empty if none was written
   std::string checkpoint;  ///< likewise
+  std::span<const PotentialPtr> potentials;
 };
 
 void print_json(const smc::RunResult& result, const RunContext& context, std::ostream& out);

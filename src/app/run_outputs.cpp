@@ -6,7 +6,7 @@
 namespace shoal::app {
 
 RunOutputs::RunOutputs(const GenerateOptions& options, trace::Checkpoint run, const Vocabulary& vocabulary,
-                       const trace::Checkpoint* start) {
+                       const trace::Checkpoint* start, Log* log) {
   if (!options.checkpoint.empty()) trace::check_checkpoint_target(options.checkpoint);  // before a trace is made
   if (!options.trace.empty()) {
     open_trace(options.trace, run.info, vocabulary, start);
@@ -17,8 +17,13 @@ RunOutputs::RunOutputs(const GenerateOptions& options, trace::Checkpoint run, co
         options.checkpoint, std::move(run), options.checkpoint_interval_s.value_or(default_checkpoint_interval_s),
         trace_.get());
   if (!options.quiet) {
-    progress_ = std::make_unique<Progress>(options.smc.particles, options.smc.max_tokens, stderr);
+    progress_ = std::make_unique<Progress>(
+        ProgressSettings{options.smc.particles, options.smc.max_tokens, options.timeout_s}, vocabulary, stderr);
     observers_.add(progress_.get());
+  }
+  if (log->takes(LogLevel::debug)) {
+    batch_log_ = std::make_unique<BatchLog>(log);
+    observers_.add(batch_log_.get());
   }
 }
 

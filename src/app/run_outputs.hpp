@@ -5,6 +5,7 @@
 #include <string>
 
 #include "app/generate_options.hpp"
+#include "app/log.hpp"
 #include "app/progress.hpp"
 #include "trace/periodic_checkpoints.hpp"
 #include "trace/trace_writer.hpp"
@@ -16,14 +17,15 @@ class RunOutputs {
   /// @param run        what a checkpoint says beside the state
   /// @param vocabulary must outlive this
   /// @param start      what the run goes on from, or null
+  /// @param log        must outlive this
   /// @throws IoError if a file cannot be written, leaving what was there untouched
   RunOutputs(const GenerateOptions& options, trace::Checkpoint run, const Vocabulary& vocabulary,
-             const trace::Checkpoint* start);
+             const trace::Checkpoint* start, Log* log);
   RunOutputs(const RunOutputs&) = delete;
   RunOutputs& operator=(const RunOutputs&) = delete;
 
   /// Null if nothing is to be observed.
-  [[nodiscard]] smc::Observer* observer() { return trace_ || progress_ ? &observers_ : nullptr; }
+  [[nodiscard]] smc::Observer* observer() { return observers_.empty() ? nullptr : &observers_; }
   /// Null if none are wanted.
   [[nodiscard]] smc::Checkpointer* checkpointer() { return checkpoints_.get(); }
   /// Ends the progress bar and completes the trace.
@@ -37,6 +39,7 @@ class RunOutputs {
   std::unique_ptr<trace::TraceWriter> trace_;
   std::unique_ptr<trace::PeriodicCheckpoints> checkpoints_;
   std::unique_ptr<Progress> progress_;
+  std::unique_ptr<BatchLog> batch_log_;
 };
 
 }  // namespace shoal::app

@@ -17,4 +17,7 @@ int tokenize_command(cluster::World& world, const Arguments& arguments);
 int report_command(cluster::World& world, const Arguments& arguments);
 int info_command(cluster::World& world, const Arguments& arguments);
 
+/// Starts MPI jobs, so it must not belong to one.
+int sweep_command(const Arguments& arguments);
+
 }  // namespace shoal::app

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "smc/run.hpp"
+#include "trace/column.hpp"
 
 namespace shoal::trace {
 
@@ -20,12 +21,6 @@ inline constexpr const char* token_scale = "token_position";
 inline constexpr const char* vocabulary_token = "vocabulary/token";
 inline constexpr const char* vocabulary_end = "vocabulary/bytes_end";
 inline constexpr const char* vocabulary_bytes = "vocabulary/bytes";
-
-struct Column {
-  const char* name;
-  const char* units;
-  const char* meaning;
-};
 
 enum class RowShape { per_particle, per_token };  ///< [N] or [N, batch size]
 

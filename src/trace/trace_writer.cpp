@@ -36,8 +36,6 @@ using Shape = std::vector<hsize_t>;
 
 constexpr hsize_t scalar_chunk_rows = 128;
 constexpr hsize_t byte_chunk_rows = 4096;
-constexpr hsize_t max_chunk_bytes = hsize_t{1} << 20;
-constexpr unsigned deflate_level = 1;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& what_to_do) {
   throw IoError("cannot write the trace " + (path.empty() ? "''" : path) + " (" + why + ") " + what_to_do);
@@ -83,15 +81,6 @@ std::vector<smc::BatchRecord> marked_batches(const std::string& path, Trace* tra
 
 // ---------------------------------------------------------------------------------------------- HDF5 objects
 
-/// A text of variable length, which h5py gives back as str.
-void write_text_attribute(hid_t object, const char* name, const std::string& text) {
-  const hdf5::Datatype type = hdf5::string_type(H5T_VARIABLE);
-  const hdf5::Dataspace space(H5Screate(H5S_SCALAR));
-  const hdf5::Attribute attribute(H5Acreate2(object, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT));
-  const char* data = text.c_str();
-  hdf5::check(H5Awrite(attribute.get(), type.get(), &data));
-}
-
 void write_texts_attribute(hid_t object, const char* name, const std::vector<std::string>& texts) {
   const hdf5::Datatype type = hdf5::string_type(H5T_VARIABLE);
   const hdf5::Dataspace space = simple_space({texts.size()});
@@ -99,19 +88,6 @@ void write_texts_attribute(hid_t object, const char* name, const std::vector<std
   std::vector<const char*> data;
   for (const std::string& text : texts) data.push_back(text.c_str());
   if (!data.empty()) hdf5::check(H5Awrite(attribute.get(), type.get(), data.data()));
-}
-
-void describe(hid_t dataset, const Column& column) {
-  write_text_attribute(dataset, "units", column.units);
-  write_text_attribute(dataset, "long_name", column.meaning);
-}
-
-hdf5::Properties deflated(const Shape& chunk) {
-  hdf5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
-  hdf5::check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()));
-  hdf5::check(H5Pset_shuffle(creation.get()));
-  hdf5::check(H5Pset_deflate(creation.get(), deflate_level));
-  return creation;
 }
 
 /// A column of one value per row. Its chunk is rewritten with each row, so it is not compressed.
@@ -133,19 +109,6 @@ hdf5::Properties row_column(const Shape& row, std::size_t element_bytes) {
 template <class T>
 void set_fill(hid_t creation, T value) {
   hdf5::check(H5Pset_fill_value(creation, hdf5::memory_type<T>(), &value));
-}
-
-/// Dimension: what it is called, and the scale that gives its coordinates.
-struct Dimension {
-  const char* label;
-  hid_t scale;
-};
-
-void attach(hid_t dataset, std::span<const Dimension> dimensions) {
-  for (unsigned i = 0; i < dimensions.size(); ++i) {
-    hdf5::check(H5DSattach_scale(dataset, dimensions[i].scale, i));
-    hdf5::check(H5DSset_label(dataset, i, dimensions[i].label));
-  }
 }
 
 /// Empty, growing by rows of shape @p row.
@@ -180,32 +143,6 @@ hdf5::Dataset create_text(hid_t where, const char* name, const std::string& text
   hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
   return dataset;
-}
-
-/// Texts padded with zeros to the longest one; the padding is compressed away.
-hdf5::Dataset create_texts(hid_t where, const char* name, const std::vector<std::string>& texts) {
-  std::size_t width = 1;
-  for (const std::string& text : texts) width = std::max(width, text.size());
-  std::string data(width * texts.size(), '\0');
-  for (std::size_t i = 0; i < texts.size(); ++i) texts[i].copy(data.data() + i * width, width);
-  const hdf5::Datatype type = hdf5::string_type(width);
-  const hdf5::Dataspace space = simple_space({texts.size()});
-  const hdf5::Properties creation = texts.empty()
-                                        ? hdf5::Properties(H5Pcreate(H5P_DATASET_CREATE))
-                                        : deflated({std::clamp<hsize_t>(max_chunk_bytes / width, 1, texts.size())});
-  hdf5::Dataset dataset(H5Dcreate2(where, name, type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
-  if (!texts.empty()) hdf5::check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()));
-  return dataset;
-}
-
-template <class T>
-hdf5::Dataset create_scale(hid_t where, const char* name, T count, const char* meaning) {
-  std::vector<T> values(static_cast<std::size_t>(count));
-  std::iota(values.begin(), values.end(), T{0});
-  hdf5::Dataset scale = create_fixed(where, name, values);
-  describe(scale.get(), {name, "1", meaning});
-  hdf5::check(H5DSset_scale(scale.get(), name));
-  return scale;
 }
 
 // ---------------------------------------------------------------------------------------------- the batch part

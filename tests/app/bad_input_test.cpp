@@ -23,6 +23,13 @@ const std::vector<Mistake>& mistakes() {
   static const std::vector<Mistake> list{
       {{"frobnicate"}, 2, "unknown subcommand 'frobnicate'"},
       {{"generate"}, 2, "no prompt"},
+      {{"generate", "--prompt", "x", "--log-level", "loud"}, 2, "bad --log-level 'loud'"},
+      {{"generate", "--prompt", "x", "--log-file", "/nonexistent/run.log"}, 5, "cannot write log-file"},
+      {{"sweep"}, 2, "no job file"},
+      {{"sweep", "--config", "/nonexistent/sweep.cfg"}, 2, "cannot read '/nonexistent/sweep.cfg'"},
+      {{"sweep", "--config", "x", "--share", "3/2"}, 2, "bad --share '3/2'"},
+      {{"sweep", "--config", "x", "--launcher", "ssh"}, 2, "bad --launcher 'ssh'"},
+      {{"sweep", "--config", "x", "-o", "/nonexistent/out"}, 5, "cannot write to '/nonexistent/out'"},
       {{"generate", "--prompt", "x", "--particels", "3"}, 2, "did you mean --particles?"},
       {{"generate", "--prompt", "x", "--particles", "0"}, 2, "bad --particles 0"},
       {{"generate", "--prompt", "x", "--particles", "many"}, 2, "bad command line"},

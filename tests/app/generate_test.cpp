@@ -99,6 +99,33 @@ TEST(Generate, GivesTheSameBitsOnAnyNumberOfRanksAndThreads) {
   }
 }
 
+TEST(Generate, LogsEveryRankIfAsked) {
+  const TemporaryFolder folder;
+  auto job = minnow_job("5");
+  job.insert(job.end(), {"--log-file", folder.path("run-{rank}.log"), "--log-level", "debug"});
+
+  const ProgramResult result = run_shoal(job, 2);
+
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string first = read_all(folder.path("run-0.log"));
+  const std::string second = read_all(folder.path("run-1.log"));
+  EXPECT_EQ(count(first, " rank 0 info: ended: "), 1) << first;
+  EXPECT_EQ(count(second, " rank 1 info: ended: "), 1) << second;
+  EXPECT_GE(count(first, " rank 0 debug: batch "), 2) << first;
+  EXPECT_EQ(count(second, "debug"), 0) << second;
+  EXPECT_EQ(count(first, "info: shoal generate --"), 1) << first;
+}
+
+TEST(Generate, LogsWhatWentWrong) {
+  const TemporaryFolder folder;
+  const ProgramResult result = run_shoal(
+      {"generate", "--prompt", "x", "--model", "/nonexistent/model", "--log-file", folder.path("run.log")}, 2);
+
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(count(read_all(folder.path("run.log")), " rank 0 error: "), 1);
+  EXPECT_EQ(count(result.err, "shoal: error: "), 1) << result.err;
+}
+
 TEST(Generate, ReturnsWhatItHasWhenTimeIsUp) {
   const ProgramResult result = run_shoal(
       {"generate", "--prompt", "Tell me about cats.", "--particles", "4", "--timeout", "0", "--json", "--quiet"}, 2);

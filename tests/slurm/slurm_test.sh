@@ -73,6 +73,24 @@ array() {
   echo "array.sbatch: same bits for 4 jobs"
 }
 
+# A share of the cells in each task of an array, then the table; both launchers, and the bits of one process.
+sweep() {
+  local launcher job table
+  direct "${small[@]}" >direct.json
+  printf '%s\n' "prompt = Tell me about cats." "max-tokens = 24" "batch-size = 6" "particles = 24" \
+    "[grid]" "ranks = 1, 2" "seed = 0..1" >grid.cfg
+  for launcher in srun mpirun; do
+    job=$(SHOAL_LAUNCHER=$launcher submit --ntasks=2 --array=1-2 "$scripts/sweep.sbatch" grid.cfg -o "with-$launcher")
+    until_true 120 job_ended "$job" || fail "the array does not end"
+    [ "$(find "with-$launcher.cells" -name '*.json' | wc -l)" = 4 ] || fail "not 4 cells: $(ls "with-$launcher.cells")"
+    table=$(SHOAL_LAUNCHER=$launcher submit --ntasks=2 "$scripts/sweep.sbatch" grid.cfg -o "with-$launcher")
+    await COMPLETED "$table"
+    grep -q "^| 2 | 2 | " "with-$launcher.md" || fail "no table: $(cat "with-$launcher.md")"
+    python3 "$here/sweep_log_z.py" direct.json "with-$launcher.cells" || fail "the bits differ"
+  done
+  echo "sweep.sbatch with srun and with mpirun: shares merged, same bits"
+}
+
 has_checkpoint() { [ -s "shoal-$1.ckpt.h5" ]; }
 
 # start_long JOB_VARIABLE SBATCH_OPTIONS...: a preemptible job that has written its first checkpoint
