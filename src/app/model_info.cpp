@@ -94,7 +94,10 @@ ModelInfo describe_model(const std::string& source) {
     type.summary = summarize_model(source, dtypes[i]);
     const std::uint64_t packed = packed_bytes(type.summary);
     const std::uint64_t left = info.available - std::min(info.available, packed);
-    for (const int length : info.lengths) type.particles.push_back(contexts_that_fit(type.summary, length, left));
+    for (const int length : info.lengths) {
+      // The prompt's own context is one that no particle needs to stand on.
+      type.particles.push_back(std::max<std::uint64_t>(contexts_that_fit(type.summary, length, left), 1) - 1);
+    }
   }
   return info;
 }

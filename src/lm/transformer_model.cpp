@@ -89,14 +89,19 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   const ContextMemory memory = context_memory(summary_);
   const std::uint64_t share = available_memory() / static_cast<std::uint64_t>(processes_);
   if (memory.needed(prompt.size(), limits) <= share) return;
-  const std::uint64_t contexts = memory.most_contexts(prompt.size(), limits.new_tokens, share);
-  const int tokens = memory.most_new_tokens(prompt.size(), limits.contexts, share);
+  // The prompt's own context is one that no particle needs to stand on.
+  const std::uint64_t particles =
+      std::max<std::uint64_t>(memory.most_contexts(prompt.size(), limits.new_tokens, share), 1) - 1;
+  const int tokens = std::min(memory.most_new_tokens(prompt.size(), limits.contexts, share), limits.new_tokens - 1);
+  std::string advice = "use int8 or a smaller model, or more nodes";
+  if (tokens > 0) advice = "lower --max-tokens to " + std::to_string(tokens);
+  if (particles > 0)
+    advice = "use at most " + std::to_string(particles) + " particles a rank" + (tokens > 0 ? ", or " + advice : "");
   throw UsageError("not enough memory for " + std::to_string(limits.contexts) + " contexts of " +
                    std::to_string(limits.new_tokens) + " new tokens on a rank (they may take " +
                    megabytes(memory.needed(prompt.size(), limits)) + ", free are " + megabytes(share) +
-                   (processes_ > 1 ? " for each of the node's " + std::to_string(processes_) + " ranks" : "") +
-                   ") use at most " + std::to_string(contexts) + " particles a rank" +
-                   (tokens > 0 ? ", or --max-tokens " + std::to_string(tokens) : ""));
+                   (processes_ > 1 ? " for each of the node's " + std::to_string(processes_) + " ranks" : "") + ") " +
+                   advice);
 }
 
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {

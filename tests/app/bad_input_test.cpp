@@ -50,6 +50,8 @@ const std::vector<Mistake>& mistakes() {
       {{"generate", "--prompt", "x", "--device", "tpu"}, 2, "bad --device 'tpu'"},
       {{"generate", "--prompt", "x", "--device", "cuda"}, 2, "--device cuda is not available"},
       {{"generate", "--prompt", "x", "--dtype", "int3"}, 2, "bad --dtype 'int3'"},
+      {{"generate", "--prompt", "x", "--isa", "mmx"}, 2, "bad --isa 'mmx'"},
+      {{"info", "--isa", "mmx"}, 2, "bad --isa 'mmx'"},
       {{"generate", "--prompt", "x", "--stop", ""}, 2, "bad --stop ''"},
       {{"generate", "--prompt", "x", "--prompt-file", "y"}, 2, "both --prompt and --prompt-file"},
       {{"generate", "--prompt-file", "/nonexistent/prompt"}, 2, "cannot read '/nonexistent/prompt'"},

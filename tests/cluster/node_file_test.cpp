@@ -1,6 +1,7 @@
 #include "cluster/node_file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
@@ -79,6 +80,22 @@ TEST(NodeFile, GivesEveryRankAnEqualPartToFill) {
     if (memory.take(4096).ours) ++mine;
 
   EXPECT_EQ(mine, 60 / static_cast<std::uint64_t>(world().ranks_on_node()));
+}
+
+TEST(NodeFile, EachRankHasACopyOfItsOwnWhereNoFileCanBeMade) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = rlim_t{1} << 30U;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const NodeFile file(&world());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+  EXPECT_EQ(file.share().file, -1);
+  EXPECT_EQ(file.share().processes, world().ranks_on_node());
+  lm::WeightMemory memory(file.share());
+  EXPECT_TRUE(memory.take(4096).ours);
+  EXPECT_TRUE(memory.take(4096).ours);
 }
 
 TEST(NodeFile, OutlivesItsDescriptor) {

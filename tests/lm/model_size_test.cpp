@@ -82,7 +82,7 @@ TEST(ContextMemory, IsSharedByTheProcessesOfANode) {
   const std::string line = refusal(4);
   EXPECT_NE(line.find("for each of the node's 4 ranks"), std::string::npos) << line;
   EXPECT_NE(line.find("use at most"), std::string::npos) << line;
-  EXPECT_NE(line.find("or --max-tokens"), std::string::npos) << line;
+  EXPECT_NE(line.find("or lower --max-tokens to"), std::string::npos) << line;
 }
 
 TEST(WeightMemory, AModelThatDoesNotFitIsRefusedBeforeItIsPacked) {
