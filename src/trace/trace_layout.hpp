@@ -35,13 +35,16 @@ void for_each_scalar(Record& r, const Visit& visit) {
   visit(Column{"moved", "1", "particles that changed rank"}, r.migration.moved);
   visit(Column{"sent", "1", "distinct (parent, destination) states sent"}, r.migration.sent);
   visit(Column{"messages", "1", "pairs of ranks that exchanged particles"}, r.migration.messages);
-  visit(Column{"bytes_moved", "byte", "bytes of the states sent"}, r.migration.bytes);
+  visit(Column{"bytes_moved", "byte", "all bytes that travelled between ranks for it"}, r.migration.bytes);
   visit(Column{"unique_contexts", "1", "distinct contexts of the last forward pass, over all ranks"},
         r.unique_contexts);
   visit(Column{"decode_s", "s", "forward passes, rank 0"}, r.times.decode_s);
   visit(Column{"potential_s", "s", "masks, draws and potentials, rank 0"}, r.times.potential_s);
-  visit(Column{"reduce_s", "s", "allreduce, weights and migration plan, rank 0"}, r.times.reduce_s);
-  visit(Column{"migrate_s", "s", "migration not hidden behind decoding, rank 0"}, r.times.migrate_s);
+  visit(Column{"reduce_s", "s", "allreduce and waiting for slower ranks, rank 0"}, r.times.reduce_s);
+  visit(
+      Column{"migrate_s", "s",
+             "migration not hidden behind decoding, rank 0; waiting for particles counts in the batch that they join"},
+      r.times.migrate_s);
   visit(Column{"trace_s", "s", "writing the previous batch to this trace"}, r.times.trace_s);
 }
 

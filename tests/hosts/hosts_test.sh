@@ -70,26 +70,27 @@ chmod +x "$work/remote"
 job=(shoal generate --prompt "Tell me about cats." --particles 60 --max-tokens 40 --batch-size 5 --ess-threshold 2
   --resampling multinomial --style conversational --json --quiet)
 
-# spread HOSTS RANKS: the job over TCP, from the first host.
+# spread HOSTS RANKS [OPTIONS...]: the job over TCP, from the first host.
 spread() {
   "$work/remote" h1 "cd '$work' && exec timeout 60 mpirun --mca plm rsh --mca plm_rsh_agent '$work/remote' \
     --mca btl tcp,self --mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24 \
     --mca orte_tmpdir_base '$work' \
-    --host $1 -n $2 --map-by node -x PATH $(printf '%q ' "${job[@]}" --trace "$work/$2.h5")" \
+    --host $1 -n $2 --map-by node -x PATH $(printf '%q ' "${job[@]}" --trace "$work/$2.h5" "${@:3}")" \
     >"$work/$2.json" 2>"$work/$2.err" || fail "exit code $? with $2 ranks on $1"
 }
 
 bytes_sent() { ip -s link show dev "port$1" | awk 'NR == 4 { print $1 }'; }
 
 "${job[@]}" --workers 1 >"$work/direct.json"
-for place in h1,h2:2 h1,h2,h3:3 h1:2,h2:2,h3:2:6; do
-  names=${place%:*} ranks=${place##*:}
+for place in "h1,h2:2 --migrate kv" "h1,h2,h3:3 --migrate tokens --spare 0" h1:2,h2:2,h3:2:6; do
+  read -ra options <<<"$place"
+  names=${options[0]%:*} ranks=${options[0]##*:}
   before=$(bytes_sent 2)
-  spread "$names" "$ranks"
+  spread "$names" "$ranks" "${options[@]:1}"
   "$python" "$here/../slurm/same_answer.py" "$work/direct.json" "$work/$ranks.json" || fail "the bits differ on $names"
   sent=$(($(bytes_sent 2) - before))
   [ $sent -gt 10000 ] || fail "host h2 put $sent bytes only on the wire: the ranks did not talk over the network"
   migration=$("$python" "$here/migration_in_trace.py" "$work/$ranks.json" "$work/$ranks.h5" "$ranks") ||
     fail "the trace is wrong"
-  echo "$names: same bits; h2 put $sent bytes on the wire; $migration"
+  echo "$place: same bits; h2 put $sent bytes on the wire; $migration"
 done
