@@ -53,7 +53,7 @@ class ContextTree {
 struct ModelSummary {
   std::string id;            ///< directory, hub id or file as the user gave it
   std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
-  std::string device;        ///< cpu
+  std::string device;        ///< cpu, or the GPU's name after "cuda: "
   std::string dtype;         ///< f32, bf16 or int8, as computed
   std::string hash;          ///< fingerprint of configuration and weights, hex
   std::uint64_t parameters = 0;
@@ -90,8 +90,15 @@ class LanguageModel {
 
 enum class DType { automatic, f32, bf16, int8 };
 
+/// The processor that computes a model.
+struct Device {
+  enum class Kind { cpu, cuda };
+  Kind kind = Kind::cpu;
+  int gpu = 0;  ///< its number among those that the process sees
+};
+
 /// @param source a checkpoint directory, a Hugging Face id in the local hub cache, `minnow`, or `tabular:FILE`
 /// @throws ModelError, with the download command when a hub id is not in the cache
-std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype);
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype, Device device = {});
 
 }  // namespace shoal

@@ -1,8 +1,10 @@
 #include "shoal/model.hpp"
 
 #include <array>
+#include <iostream>
 #include <utility>
 
+#include "agent/device.hpp"
 #include "cluster/world.hpp"
 #include "shoal/error.hpp"
 
@@ -47,8 +49,13 @@ std::string model_id_of_size(const std::string& size) {
 }
 
 std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
-  return std::make_shared<const Model>(
-      Model{settings, load_model(source_of(settings), dtype_of(settings.dtype)), cluster::World::shared()});
+  const auto world = cluster::World::shared();
+  const std::string source = source_of(settings);
+  const DType dtype = dtype_of(settings.dtype);
+  const auto wish = agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, dtype);
+  const agent::DeviceChoice choice = agent::choose_device(wish, world.get());
+  if (world->rank() == Rank{0} && !choice.note.empty()) std::cerr << "shoal: " << choice.note << '\n';
+  return std::make_shared<const Model>(Model{settings, load_model(source, dtype, choice.device), world});
 }
 
 }  // namespace shoal

@@ -91,7 +91,6 @@ AgentJob parse_job(const Arguments& arguments) {
   if (job.parsed == Parsed::help_wanted) return job;
   job.source = model_source(options);
   validate(&options.generate);
-  (void)check_device(options.generate);
   job.prompts = prompts_of(options.generate);
   if (options.use_monte_carlo) {
     job.potentials = default_potentials(options.agent);
@@ -198,10 +197,11 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   }
   const GenerateOptions& options = job.options.generate;
   world.set_hang_limit(options.hang_limit_s);
-  if (const std::string note = check_device(options); root && !note.empty()) std::cerr << "shoal: " << note << '\n';
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
+  if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
-  auto model = world.together([&] { return load_model(job.source, parse_dtype(options.dtype)); });
+  auto model = world.together([&] { return load_model(job.source, parse_dtype(options.dtype), device.device); });
   agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
   AgentSession session(&chat, &world, options);
   if (job.prompts.empty()) return session.interact();

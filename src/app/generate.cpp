@@ -181,14 +181,15 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
   const GenerateOptions& options = job.options;
   world.set_hang_limit(options.hang_limit_s);
   const auto start = world.together([&] { return root ? read_start(options) : std::nullopt; });
-  const std::string device_note = world.together([&] { return check_device(options); });
-  if (root && !device_note.empty()) std::cerr << "shoal: " << device_note << '\n';
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
+  if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
 
   const int workers = agent::choose_workers(options.workers, world);
   if (root && !options.quiet && workers < options.workers)
     std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
   set_worker_threads(workers);
-  const auto model = world.together([&] { return load_model(options.model, parse_dtype(options.dtype)); });
+  const auto model =
+      world.together([&] { return load_model(options.model, parse_dtype(options.dtype), device.device); });
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
 
   const auto outputs =

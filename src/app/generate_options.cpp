@@ -116,11 +116,13 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   machine.add_options()(
       "workers", to(&o->workers, "W"),
       "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
-      "device", to(&o->device, "NAME"), "auto or cpu (auto)")(
+      "device", to(&o->device, "NAME"),
+      "auto, cpu or cuda: the node's GPUs, one to each rank in turn; auto: cuda if every rank has one of the same "
+      "kind, "
+      "else cpu (auto)")(
       "dtype", to(&o->dtype, "TYPE"),
       "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
-      "processor "
-      "computes it)")(
+      "processor computes it; f32 on the CPU only)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -176,7 +178,7 @@ void validate(GenerateOptions* o) {
                                               {"stratified", smc::Resampling::stratified},
                                               {"systematic", smc::Resampling::systematic},
                                               {"residual", smc::Resampling::residual}});
-  (void)parse_dtype(o->dtype);
+  (void)device_wish(*o);
   if (!o->prompt_file.empty()) {
     if (!o->prompt.empty()) throw UsageError("both --prompt and --prompt-file (only one prompt is answered) give one");
     o->prompt = read_text_file(o->prompt_file, "prompt-file");
@@ -205,13 +207,8 @@ DType parse_dtype(const std::string& name) {
       "dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}});
 }
 
-std::string check_device(const GenerateOptions& options) {
-  if (options.device == "cuda")
-    throw UsageError("--device cuda is not available (this build has no CUDA backend) use --device cpu");
-  if (options.device != "auto" && options.device != "cpu")
-    throw UsageError("bad --device '" + options.device + "' (not known) choose one of auto, cpu");
-  return options.use_gpu ? "--use-gpu-monte-carlo: no GPU is used (this build has no CUDA backend), running on the CPU"
-                         : "";
+agent::DeviceWish device_wish(const GenerateOptions& options) {
+  return agent::device_wish(options.device, options.use_gpu, options.model, parse_dtype(options.dtype));
 }
 
 std::string to_json(const GenerateOptions& o) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/device.hpp"
 #include "app/command_line.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
@@ -57,10 +58,8 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
 
 DType parse_dtype(const std::string& name);
 
-/// Where the work runs; only the CPU in this build.
-/// @return a line for the user if --use-gpu-monte-carlo asked for what is not there, else empty
-/// @throws UsageError for --device cuda
-std::string check_device(const GenerateOptions& options);
+/// Of --device and --use-gpu-monte-carlo. @throws UsageError
+agent::DeviceWish device_wish(const GenerateOptions& options);
 
 /// The options as a JSON object, for the trace.
 std::string to_json(const GenerateOptions& options);

@@ -21,7 +21,7 @@ constexpr const char* usage =
     "  score      log-probability of a text, per token\n"
     "  tokenize   token ids and pieces of a text\n"
     "  report     one HTML page from a trace\n"
-    "  info       version, build, processor, MPI, model summary\n\n"
+    "  info       version, build, processor, GPUs, MPI, model summary\n\n"
     "'shoal SUBCOMMAND --help' lists the options.\n";
 
 int dispatch(cluster::World& world, const Arguments& arguments) {

@@ -22,6 +22,7 @@ Cores cores_of(const Communicator& node) {
 Links::Links() {
   const Communicator node = Communicator::of_node(agreements.get());
   ranks_on_node = node.size();
+  rank_on_node = node.rank();
   cores_on_node = cores_of(node).usable();
   idle = ranks_on_node > cores_on_node ? Idle::nap : Idle::spin;
 }

@@ -24,6 +24,7 @@ struct Links {
   int size = agreements.size();
   Heartbeat heartbeat{MPI_COMM_WORLD};
   int ranks_on_node = 1;
+  int rank_on_node = 0;
   int cores_on_node = 1;
   /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late
   /// never costs where cores are free.

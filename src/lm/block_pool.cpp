@@ -1,23 +1,17 @@
 #include "lm/block_pool.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.hpp"
 
 namespace shoal::lm {
-namespace {
-
-constexpr std::size_t slab_bytes = std::size_t{16} << 20U;
-
-}  // namespace
 
 void BlockPool::grow() {
-  const std::size_t count = std::max<std::size_t>(1, slab_bytes / block_bytes_);
-  slabs_.push_back(allocate_aligned(count * block_bytes_));
+  const std::size_t count = std::max<std::size_t>(1, memory_->slab_bytes() / block_bytes_);
+  std::byte* const slab = memory_->allocate(count * block_bytes_);
   for (std::size_t i = count; i-- > 0;) {
     free_.emplace_back(static_cast<std::uint32_t>(blocks_.size()));
-    blocks_.push_back({slabs_.back().get() + i * block_bytes_});
+    blocks_.push_back({slab + i * block_bytes_});
   }
 }
 
@@ -46,7 +40,7 @@ BlockId BlockPool::claim(BlockId id, int slot) {
     return id;
   }
   const BlockId copy = allocate();
-  std::memcpy(data(copy), data(id), block_bytes_);
+  memory_->copy(data(id), data(copy), block_bytes_);
   blocks_[copy.value()].claimed = slot + 1;
   release(id);
   return copy;

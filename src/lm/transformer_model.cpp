@@ -7,8 +7,8 @@
 
 #include "base/exact_math.hpp"
 #include "base/parallel.hpp"
-#include "lm/available_memory.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cuda/plugin.hpp"
 #include "lm/fingerprint.hpp"
 #include "lm/json_file.hpp"
 #include "lm/transformer_tree.hpp"
@@ -85,18 +85,19 @@ double log_probability(std::span<const float> logits, TokenId token) {
 
 }  // namespace
 
-TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType dtype)
+TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType dtype, Device device)
     : tokenizer_(text::Tokenizer::load(folder / "tokenizer.json")), vocabulary_({}, {}) {
   const TransformerConfig config = load_config(folder);
   const auto weights = std::make_shared<const Safetensors>(folder);
   const nlohmann::json tokenizer_config = read_tokenizer_config(folder);
   chat_template_ = load_template(folder, tokenizer_config);
   special_tokens_ = special_tokens(tokenizer_config);
-  transformer_ = load_cpu_transformer(config, weights, dtype);
+  transformer_ = device.kind == Device::Kind::cuda ? load_cuda_transformer(config, weights, dtype, device.gpu)
+                                                   : load_cpu_transformer(config, weights, dtype);
   vocabulary_ = make_vocabulary(tokenizer_, config);
   summary_ = {.id = std::move(id),
               .architecture = config.architecture,
-              .device = "cpu",
+              .device = transformer_->device(),
               .dtype = name_of(transformer_->dtype()),
               .hash = checkpoint_hash(folder, *weights),
               .parameters = transformer_->parameters(),
@@ -131,7 +132,7 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   const std::uint64_t shared = (prompt.size() / block_positions + 1) * transformer_->block_bytes();
   const std::uint64_t each =
       static_cast<std::uint64_t>(limits.new_tokens / block_positions + 2) * transformer_->block_bytes();
-  const std::uint64_t available = available_memory();
+  const std::uint64_t available = transformer_->free_block_bytes();
   if (shared + each * static_cast<std::uint64_t>(limits.contexts) <= available) return;
   const std::uint64_t fit = available > shared ? (available - shared) / each : 0;
   throw UsageError("not enough memory for " + std::to_string(limits.contexts) +
@@ -150,7 +151,7 @@ std::vector<double> TransformerModel::score(std::span<const TokenId> ids) const 
   check_prompt(ids, 0);
   constexpr std::size_t chunk = 128;
   const auto vocabulary_size = static_cast<std::size_t>(summary_.vocabulary_size);
-  BlockPool pool(transformer_->block_bytes());
+  BlockPool pool(transformer_->block_bytes(), transformer_->block_memory());
   ForwardBuffers buffers;
   std::vector<BlockId> table(ids.size() / block_positions + 1);
   for (BlockId& block : table) block = pool.allocate();

@@ -20,7 +20,7 @@ class TransformerModel final : public LanguageModel {
  public:
   /// @param id as the user named the model
   /// @throws ModelError naming the file and what is wrong with it
-  TransformerModel(std::string id, const std::filesystem::path& folder, DType dtype);
+  TransformerModel(std::string id, const std::filesystem::path& folder, DType dtype, Device device);
 
   [[nodiscard]] const ModelSummary& summary() const override { return summary_; }
   [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }

@@ -1,7 +1,6 @@
 #include "lm/transformer_tree.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
@@ -19,7 +18,9 @@ std::size_t blocks_of(int positions) {
 }  // namespace
 
 TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt)
-    : transformer_(transformer), pool_(transformer.block_bytes()), prompt_size_(prompt.size()) {
+    : transformer_(transformer),
+      pool_(transformer.block_bytes(), transformer.block_memory()),
+      prompt_size_(prompt.size()) {
   SHOAL_EXPECT(!prompt.empty());
   root_ = nodes_.insert({prompt.begin(), prompt.end()}, {});
   std::vector<TokenRow> rows;
@@ -69,8 +70,11 @@ std::string TransformerTree::pack(ContextId context) const {
   ByteWriter out;
   out.put_span(std::span<const TokenId>(node.tokens).subspan(prompt_size_));
   out.put(node.payload.computed);
-  for (std::size_t i = prompt_size_ / block_positions; i < node.payload.table.size(); ++i)
-    out.put_string({reinterpret_cast<const char*>(pool_.data(node.payload.table[i])), pool_.block_bytes()});
+  std::string block(pool_.block_bytes(), '\0');
+  for (std::size_t i = prompt_size_ / block_positions; i < node.payload.table.size(); ++i) {
+    pool_.read(node.payload.table[i], std::as_writable_bytes(std::span(block)));
+    out.put_string(block);
+  }
   return out.take();
 }
 
@@ -94,7 +98,7 @@ ContextId TransformerTree::unpack(std::string_view packed) {
     const std::string_view data = in.get_string();
     SHOAL_EXPECT(data.size() == pool_.block_bytes());
     kv.table.push_back(pool_.allocate());
-    std::memcpy(pool_.data(kv.table.back()), data.data(), data.size());
+    pool_.write(std::as_bytes(std::span(data)), kv.table.back());
     pool_.set_claimed(kv.table.back(), block_positions);
   }
   if (computed % block_positions != 0) pool_.set_claimed(kv.table.back(), computed % block_positions);

@@ -23,7 +23,12 @@ class HashTransformer final : public Transformer {
   [[nodiscard]] DType dtype() const override { return DType::f32; }
   [[nodiscard]] std::uint64_t parameters() const override { return 0; }
   [[nodiscard]] std::uint64_t weight_bytes() const override { return 0; }
+  [[nodiscard]] std::string device() const override { return "none"; }
   [[nodiscard]] std::size_t block_bytes() const override { return block_positions * sizeof(std::uint64_t); }
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
+    return std::make_unique<HostBlockMemory>();
+  }
+  [[nodiscard]] std::uint64_t free_block_bytes() const override { return 0; }
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers*,
                std::span<float> logits) const override {

@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/parallel.hpp"
+#include "lm/available_memory.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/transformer_weights.hpp"
@@ -44,10 +45,15 @@ class CpuTransformer final : public Transformer {
   }
   [[nodiscard]] std::uint64_t parameters() const override { return weights_.parameters; }
   [[nodiscard]] std::uint64_t weight_bytes() const override { return weights_.bytes; }
+  [[nodiscard]] std::string device() const override { return "cpu"; }
   [[nodiscard]] std::size_t block_bytes() const override {
     return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * head_elements() *
            sizeof(T);
   }
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
+    return std::make_unique<HostBlockMemory>();
+  }
+  [[nodiscard]] std::uint64_t free_block_bytes() const override { return available_memory(); }
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                std::span<float> logits) const override {

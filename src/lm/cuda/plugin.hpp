@@ -1,0 +1,36 @@
+// The CUDA plugin, libshoal_cuda.so: loaded when a GPU is to be used, so that one build runs on nodes with and without
+// GPUs. It implements Transformer with classes of this program's own headers, so both must come from one build.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lm/transformer.hpp"
+
+namespace shoal::lm {
+
+/// What the plugin hands out.
+struct CudaPlugin {
+  /// @param gpu its number among those that the process sees @throws ModelError
+  std::unique_ptr<Transformer> (*load_transformer)(const TransformerConfig& config,
+                                                   std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+};
+
+/// Of the classes that cross the border and of the compiler that laid them out; checked before anything else is called.
+#define SHOAL_CUDA_ABI "shoal 1, " __VERSION__
+
+/// Names of the plugin's two entry points: `const char* shoal_cuda_abi()`, `const CudaPlugin* shoal_cuda_plugin()`.
+inline constexpr const char* cuda_abi_symbol = "shoal_cuda_abi";
+inline constexpr const char* cuda_plugin_symbol = "shoal_cuda_plugin";
+
+/// The file: $SHOAL_CUDA_PLUGIN, beside the program, where it is installed or where it was built; empty if there is
+/// none.
+std::string find_cuda_plugin();
+/// Why no transformer can be computed on this node's GPUs; empty if it can. Loads the plugin if there is a GPU.
+std::string cuda_problem();
+
+/// @throws ModelError
+std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,
+                                                   std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+
+}  // namespace shoal::lm
