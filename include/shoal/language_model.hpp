@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,25 @@ struct ContextLimits {
   int new_tokens = 0;
 };
 
+/// What all draws of a run have in common: see smc/token_distribution.hpp for the distribution that they define.
+struct Sampling {
+  double temperature = 1.0;
+  int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
+  double top_p = 1.0;  ///< 1 = off
+};
+
+/// One distinct context, how many tokens are drawn from it and what of.
+struct ContextDraws {
+  ContextId context;
+  std::shared_ptr<const TokenMask> allowed;  ///< real tokens that may be drawn
+  std::vector<double> uniforms;              ///< in (0, 1), one per draw
+
+  double log_mass = 0.0;  ///< result: ln of the mass of p that the draws' distribution covers
+  double log_end = 0.0;   ///< result: ln p(end of sequence)
+  /// Result, by draw: a token, or nothing for the end of sequence. Empty unless log_mass is finite.
+  std::vector<std::optional<TokenId>> tokens;
+};
+
 /// One rank's contexts for one prompt. Not thread-safe; may use the rank's worker threads inside.
 class ContextTree {
  public:
@@ -41,6 +61,10 @@ class ContextTree {
   /// row-major. A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be
   /// called again for the same context.
   virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
+  /// Whether the processor that computes the logits can draw from them itself, so that they need not leave it.
+  [[nodiscard]] virtual bool can_sample() const { return false; }
+  /// As forward(), then draws. Only if can_sample().
+  virtual void sample(const Sampling& /*how*/, std::span<ContextDraws> /*draws*/) {}
   /// Tokens beyond the prompt and the key/value data that a rank holding only the prompt lacks.
   [[nodiscard]] virtual std::string pack(ContextId context) const = 0;
   /// Inverse of pack, on another rank's tree for the same prompt; the result carries one reference.

@@ -28,6 +28,10 @@ if(SHOAL_CUDA)
   # sm_80 and sm_90 as machine code, the latter as PTX too, for whatever comes after.
   set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures")
   enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 does not know it
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
   message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER}, building libshoal_cuda.so for ${CMAKE_CUDA_ARCHITECTURES}")
 else()
   message(STATUS "CUDA: building for the CPU only (${why})")

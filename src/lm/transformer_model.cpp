@@ -95,6 +95,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType
   transformer_ = device.kind == Device::Kind::cuda ? load_cuda_transformer(config, weights, dtype, device.gpu)
                                                    : load_cpu_transformer(config, weights, dtype);
   vocabulary_ = make_vocabulary(tokenizer_, config);
+  can_sample_ = transformer_->prepare_sampling(vocabulary_);
   summary_ = {.id = std::move(id),
               .architecture = config.architecture,
               .device = transformer_->device(),
@@ -144,7 +145,7 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {
   check_prompt(prompt, limits.new_tokens);
   check_memory(prompt, limits);
-  return std::make_unique<TransformerTree>(*transformer_, prompt);
+  return std::make_unique<TransformerTree>(*transformer_, prompt, can_sample_);
 }
 
 std::vector<double> TransformerModel::score(std::span<const TokenId> ids) const {

@@ -41,6 +41,7 @@ class TransformerModel final : public LanguageModel {
   text::Tokenizer tokenizer_;
   std::unique_ptr<Transformer> transformer_;
   Vocabulary vocabulary_;
+  bool can_sample_ = false;  ///< the transformer itself
   std::optional<text::ChatTemplate> chat_template_;
   std::vector<std::pair<std::string, std::string>> special_tokens_;  ///< variables of the template, e.g. bos_token
   ModelSummary summary_;

@@ -17,10 +17,10 @@ std::size_t blocks_of(int positions) {
 
 }  // namespace
 
-TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt)
+TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample)
     : transformer_(transformer),
       pool_(transformer.block_bytes(), transformer.block_memory()),
-      prompt_size_(prompt.size()) {
+      prompt_size_(prompt.size()), can_sample_(can_sample) {
   SHOAL_EXPECT(!prompt.empty());
   root_ = nodes_.insert({prompt.begin(), prompt.end()}, {});
   std::vector<TokenRow> rows;
@@ -63,6 +63,13 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
   rows.reserve(contexts.size());
   for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);
   transformer_.forward(rows, &pool_, &buffers_, logits);
+}
+
+void TransformerTree::sample(const Sampling& how, std::span<ContextDraws> draws) {
+  std::vector<TokenRow> rows;
+  rows.reserve(draws.size());
+  for (const ContextDraws& one : draws) add_rows(&nodes_.at(one.context), Logits::yes, &rows);
+  transformer_.sample(rows, &pool_, how, draws);
 }
 
 std::string TransformerTree::pack(ContextId context) const {

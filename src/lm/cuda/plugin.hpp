@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "lm/cuda/gpu_links.hpp"
 #include "lm/transformer.hpp"
 
 namespace shoal::lm {
@@ -14,6 +15,9 @@ struct CudaPlugin {
   /// @param gpu its number among those that the process sees @throws ModelError
   std::unique_ptr<Transformer> (*load_transformer)(const TransformerConfig& config,
                                                    std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+  GpuLinkId (*make_link_id)();
+  /// Collective over @p size ranks. @throws Error
+  std::unique_ptr<GpuLinks> (*join_links)(const GpuLinkId& id, int rank, int size, int gpu, double patience_s);
 };
 
 /// Of the classes that cross the border and of the compiler that laid them out; checked before anything else is called.

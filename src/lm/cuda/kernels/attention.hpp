@@ -43,7 +43,7 @@ struct AttentionTask {
 };
 
 /// Floats of shared memory.
-SHOAL_DEVICE int attention_scratch(int head_dim) { return attention_warps * tile_rows * (head_dim + 2); }
+constexpr int attention_scratch_floats(int head_dim) { return attention_warps * tile_rows * (head_dim + 2); }
 
 /// A row of the tile: one query head of one of the item's rows.
 struct TileRow {
@@ -164,7 +164,7 @@ template <int chunks, class Block>
 SHOAL_DEVICE void merge_warps(Block& block, const AttentionTask& task, const AttentionItem& item, int kv_head, int tile,
                               const float (&top)[2], const float (&sum)[2], const float (&out)[chunks][2][4]) {
   const int warp = block.thread() / warp_size, lane = block.thread() % warp_size;
-  auto* tops = block.template shared<float>(attention_scratch(task.head_dim));  // [warps, 16]
+  auto* tops = block.template shared<float>(attention_scratch_floats(task.head_dim));  // [warps, 16]
   float* sums = tops + attention_warps * tile_rows;
   float* outs = sums + attention_warps * tile_rows;  // [warps, 16, head_dim]
   SHOAL_UNROLL

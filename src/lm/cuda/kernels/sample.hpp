@@ -50,16 +50,16 @@ struct SampleScratch {
   Threshold* threshold;
 };
 
-SHOAL_DEVICE int sample_chunks(int vocabulary) { return (vocabulary + chunk_tokens - 1) / chunk_tokens; }
+constexpr int sample_chunks(int vocabulary) { return (vocabulary + chunk_tokens - 1) / chunk_tokens; }
 
 /// Bytes of shared memory.
-SHOAL_DEVICE int sample_scratch(int vocabulary) { return sample_chunks(vocabulary) * 28 + 4096; }
+constexpr int sample_scratch_bytes(int vocabulary) { return sample_chunks(vocabulary) * 28 + 4096; }
 
 template <class Block>
 SHOAL_DEVICE SampleScratch lay_out(Block& block, int vocabulary) {
   const int chunks = sample_chunks(vocabulary);
   SampleScratch s;
-  s.mass = block.template shared<unsigned long long>(sample_scratch(vocabulary) / 8);
+  s.mass = block.template shared<unsigned long long>(sample_scratch_bytes(vocabulary) / 8);
   s.doubles = reinterpret_cast<double*>(s.mass + 256);
   s.prefix = s.doubles + 8;
   s.real_sums = s.prefix + chunks;
