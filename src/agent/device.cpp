@@ -22,11 +22,12 @@ std::string host_name() {
 int gpu_of(int rank_on_node, int gpus) { return rank_on_node % gpus; }
 
 GpuOffer own_offer(const cluster::World& world) {
-  GpuOffer offer{host_name(), world.rank_on_node(), 0, "", lm::cuda_problem()};
+  const lm::Gpus& gpus = lm::find_gpus();
+  GpuOffer offer{host_name(), world.rank_on_node(), static_cast<int>(gpus.all.size()), "", gpus.problem};
   if (!offer.problem.empty()) return offer;
-  const auto& gpus = lm::find_gpus().all;
-  offer.gpus = static_cast<int>(gpus.size());
-  offer.kind = gpus[static_cast<std::size_t>(gpu_of(offer.rank_on_node, offer.gpus))].name;
+  const int mine = gpu_of(offer.rank_on_node, offer.gpus);
+  offer.kind = gpus.all[static_cast<std::size_t>(mine)].name;
+  offer.problem = lm::cuda_problem(mine);
   return offer;
 }
 

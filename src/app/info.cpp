@@ -60,7 +60,7 @@ Json gpus_json() {
 
 /// The plugin's file, or why it is of no use here.
 std::string cuda_text() {
-  const std::string problem = lm::cuda_problem();
+  const std::string problem = lm::cuda_problem(0);
   return problem.empty() ? lm::find_cuda_plugin() : "not used (" + problem + ")";
 }
 

@@ -115,8 +115,12 @@ class Uploader {
     if (bias == Bias::yes) add_bias(parts, &m);
     return m;
   }
+  /// cuBLASLt's products in 8 bits have multiples of 4 outputs.
+  [[nodiscard]] bool can_be_int8(const DeviceMatrix& m) const {
+    return format_ == WeightFormat::int8 && m.outputs % 4 == 0;
+  }
   void finish(Array<Bf16> rows, DeviceMatrix* m) {
-    if (format_ == WeightFormat::bf16) {
+    if (!can_be_int8(*m)) {
       bytes_ += rows.bytes();
       m->bf16 = std::move(rows);
       m->data = m->bf16.data();
@@ -156,7 +160,7 @@ class Uploader {
       Array<Bf16> rows(from.elements());
       copy(from, rows.data());
       finish(std::move(rows), &m);
-    } else if (format_ == WeightFormat::bf16) {
+    } else if (!can_be_int8(m)) {
       m.data = embedding.data();
     } else {
       stream_.wait();

@@ -11,6 +11,7 @@
 
 namespace shoal::lm::cuda {
 
+/// Of the products' weights. A head whose number of outputs no product in 8 bits takes stays in bf16.
 enum class WeightFormat { bf16, int8 };
 
 struct DeviceNorm {
@@ -28,6 +29,8 @@ struct DeviceMatrix {
   const void* data = nullptr;  ///< whichever it is; of another matrix where two share their weights
   Array<float> bias;           ///< empty if there is none
   Array<Bf16> bias_bf16;       ///< the same, for products whose output is bf16
+
+  [[nodiscard]] bool in_8_bits() const { return int8.size() > 0; }
 };
 
 struct DeviceLayer {

@@ -57,17 +57,17 @@ std::string find_cuda_plugin() {
   return "";
 }
 
-std::string cuda_problem() {
+std::string cuda_problem(int gpu) {
   const Gpus& gpus = find_gpus();
   if (!gpus.problem.empty()) return gpus.problem;
-  for (const Gpu& gpu : gpus.all)
-    if (const std::string problem = too_old(gpu); !problem.empty()) return problem;
-  return loaded_plugin().problem;
+  if (const std::string problem = too_old(gpus.all[static_cast<std::size_t>(gpu)]); !problem.empty()) return problem;
+  const LoadedPlugin& loaded = loaded_plugin();
+  return loaded.plugin == nullptr ? loaded.problem : loaded.plugin->problem(gpu);
 }
 
 std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,
                                                    std::shared_ptr<const Safetensors> weights, DType dtype, int gpu) {
-  if (const std::string problem = cuda_problem(); !problem.empty())
+  if (const std::string problem = cuda_problem(gpu); !problem.empty())
     throw ModelError("no GPU can be used (" + problem + ") use --device cpu");
   return loaded_plugin().plugin->load_transformer(config, std::move(weights), dtype, gpu);
 }

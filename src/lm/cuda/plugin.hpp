@@ -12,7 +12,10 @@ namespace shoal::lm {
 
 /// What the plugin hands out.
 struct CudaPlugin {
-  /// @param gpu its number among those that the process sees @throws ModelError
+  // A GPU is named by its number among those that the process sees.
+  /// Why CUDA cannot use it; empty if it can.
+  std::string (*problem)(int gpu);
+  /// @throws ModelError
   std::unique_ptr<Transformer> (*load_transformer)(const TransformerConfig& config,
                                                    std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
   GpuLinkId (*make_link_id)();
@@ -30,8 +33,8 @@ inline constexpr const char* cuda_plugin_symbol = "shoal_cuda_plugin";
 /// The file: $SHOAL_CUDA_PLUGIN, beside the program, where it is installed or where it was built; empty if there is
 /// none.
 std::string find_cuda_plugin();
-/// Why no transformer can be computed on this node's GPUs; empty if it can. Loads the plugin if there is a GPU.
-std::string cuda_problem();
+/// Why no transformer can be computed on a GPU of this node; empty if it can. Loads the plugin if there is a GPU.
+std::string cuda_problem(int gpu);
 
 /// @throws ModelError
 std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,

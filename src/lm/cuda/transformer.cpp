@@ -292,7 +292,7 @@ class CudaTransformer final : public Transformer {
   /// The product of the operand and a matrix, with its bias. @param y of the type that @p output says
   template <class T>
   void multiply(const DeviceMatrix& matrix, Output output, int rows, T* y) const {
-    if (format_ == WeightFormat::int8) return multiply_int8(matrix, output, rows, y);
+    if (matrix.in_8_bits()) return multiply_int8(matrix, output, rows, y);
     const void* bias = output == Output::bf16 ? static_cast<const void*>(matrix.bias_bf16.data()) : matrix.bias.data();
     products_.multiply(shape_of(matrix, output), rows, {matrix.data, activations_.operand.data(), bias, y});
   }
@@ -322,7 +322,7 @@ class CudaTransformer final : public Transformer {
   }
 
   [[nodiscard]] ProductShape shape_of(const DeviceMatrix& matrix, Output output) const {
-    if (format_ == WeightFormat::int8) return {matrix.outputs, matrix.inputs, Output::sums_of_8_bits, false};
+    if (matrix.in_8_bits()) return {matrix.outputs, matrix.inputs, Output::sums_of_8_bits, false};
     return {matrix.outputs, matrix.inputs, output, matrix.bias.size() > 0};
   }
 
@@ -384,6 +384,13 @@ void check_widths(const TransformerConfig& config) {
 }
 
 }  // namespace
+
+std::string problem_of(int gpu) {
+  std::size_t free = 0, total = 0;
+  cudaError_t code = cudaSetDevice(gpu);
+  if (code == cudaSuccess) code = cudaMemGetInfo(&free, &total);
+  return code == cudaSuccess ? "" : std::string("CUDA does not start: ") + cudaGetErrorString(code);
+}
 
 std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
                                               std::shared_ptr<const Safetensors> weights, DType dtype, int gpu) {

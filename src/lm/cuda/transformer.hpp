@@ -2,10 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "lm/transformer.hpp"
 
 namespace shoal::lm::cuda {
+
+/// Why CUDA cannot use a GPU; empty if it can.
+std::string problem_of(int gpu);
 
 /// @param gpu its number among those that the process sees
 /// @throws ModelError

@@ -16,6 +16,11 @@
 namespace shoal::lm::cuda {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
 constexpr std::size_t stack_bytes = std::size_t{256} << 10U;
 constexpr std::size_t largest_shown = 64;
 
@@ -25,6 +30,8 @@ enum class Wait { nothing, warp, block, end };
 struct Fiber {
   std::unique_ptr<std::byte[]> stack = std::make_unique_for_overwrite<std::byte[]>(stack_bytes);
   ucontext_t context{};
+  jmp_buf jump{};  ///< where it goes on, once it has begun
+  bool is_new = true;
   Wait wait = Wait::nothing;
   std::array<std::array<std::byte, largest_shown>, 2> shown{};  ///< of this exchange and the one before
   unsigned exchanges = 0;
@@ -32,8 +39,7 @@ struct Fiber {
 
 }  // namespace
 
-/// The threads of one block. Switches between fibers cost a system call each: slow, but it works under every sanitizer
-/// that is told of the stacks.
+/// The threads of one block.
 class FiberTeam {
  public:
   FiberTeam(int threads, ThreadOrder order) : fibers_(static_cast<std::size_t>(threads)), order_(order) {}
@@ -46,6 +52,7 @@ class FiberTeam {
     while (!ended()) {
       for (const std::size_t i : next_order())
         if (fibers_[i].wait == Wait::nothing) resume(i);
+      if (failure_) break;  // the others would wait for ever
       release();
     }
     if (failure_) std::rethrow_exception(failure_);
@@ -95,6 +102,7 @@ class FiberTeam {
     Fiber& fiber = fibers_[i];
     fiber.wait = Wait::nothing;
     fiber.exchanges = 0;
+    fiber.is_new = true;
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
     fiber.context.uc_stack.ss_size = stack_bytes;
@@ -105,24 +113,36 @@ class FiberTeam {
   }
   void resume(std::size_t i) {
     current_ = i;
+    if (fibers_[i].is_new || sanitized)
+      enter_context(i);
+    else if (_setjmp(main_jump_) == 0)
+      _longjmp(fibers_[i].jump, 1);
+  }
+  /// The first time, and always under sanitizers, which know these calls: each costs two system calls.
+  void enter_context(std::size_t i) {
+    fibers_[i].is_new = false;
 #if defined(__SANITIZE_ADDRESS__)
     void* fake = nullptr;
     __sanitizer_start_switch_fiber(&fake, fibers_[i].stack.get(), stack_bytes);
-    swapcontext(&main_, &fibers_[i].context);
+#endif
+    if (sanitized || _setjmp(main_jump_) == 0) swapcontext(&main_, &fibers_[i].context);
+#if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#else
-    swapcontext(&main_, &fibers_[i].context);
 #endif
   }
   void yield() {
-    const std::size_t me = current_;
+    Fiber& fiber = fibers_[current_];
+    if (!sanitized) {
+      if (_setjmp(fiber.jump) == 0) _longjmp(main_jump_, 1);
+      return;
+    }
 #if defined(__SANITIZE_ADDRESS__)
     void* fake = nullptr;
     __sanitizer_start_switch_fiber(&fake, main_bottom_, main_size_);
-    swapcontext(&fibers_[me].context, &main_);
+#endif
+    swapcontext(&fiber.context, &main_);
+#if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#else
-    swapcontext(&fibers_[me].context, &main_);
 #endif
   }
   [[nodiscard]] bool ended() const {
@@ -156,6 +176,7 @@ class FiberTeam {
   std::vector<std::byte> shared_;
   std::size_t current_ = 0;
   ucontext_t main_{};
+  jmp_buf main_jump_{};
   const void* main_bottom_ = nullptr;
   std::size_t main_size_ = 0;
   std::exception_ptr failure_;

@@ -116,7 +116,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 /// Filled with what a GPU might have left there: NaNs.
 cudaError_t cudaMalloc(void** at, std::size_t bytes) {
   *at = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 26U));
+  std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 22U));
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* at) {
