@@ -5,9 +5,7 @@
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer), their ratio, and the
-// share of time by phase. No potentials, so nearly every particle is a distinct context.
-#include <unistd.h>
-
+// share of the run's time by operation. No potentials, so nearly every particle is a distinct context.
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cstdio>
@@ -18,13 +16,14 @@
 
 #include "base/parallel.hpp"
 #include "base/rng.hpp"
+#include "base/stopwatch.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/matmul.hpp"
 #include "number_model.hpp"
 #include "random_checkpoint.hpp"
+#include "scratch_folder.hpp"
 #include "shoal/error.hpp"
 #include "smc/run.hpp"
-#include "smc/stopwatch.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -63,7 +62,7 @@ class ProductsOfAStep {
   double seconds(int rows, int repetitions) {
     double best = 1e300;
     for (int i = 0; i <= repetitions; ++i) {
-      const smc::Stopwatch watch;
+      const Stopwatch watch;
       for (const auto& matrix : matrices_) matrix->multiply(x_.data(), rows, y_.data());
       if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
     }
@@ -110,24 +109,29 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
   const double step = products->seconds(particles, std::clamp(200 / particles, 3, 20));
   const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;
   const double roofline = particles / step;
-  const auto share = [&](double seconds) { return 100.0 * seconds / run.wall_s; };
-  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% | %.1f %% |\n", dtype.c_str(), threads,
-              particles, speed, roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
-              share(run.times.decode_s), share(run.times.potential_s), share(run.times.reduce_s + run.times.migrate_s));
+  const lm::ForwardSeconds& forward = model.seconds();
+  const double elementwise = forward.total - forward.products - forward.head - forward.attention;
+  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% |", dtype.c_str(), threads, particles, speed, roofline,
+              products->flops(particles) / step * 1e-9, 100.0 * speed / roofline);
+  for (const double seconds : {forward.products, forward.head, forward.attention, elementwise, run.times.potential_s,
+                               run.wall_s - forward.total - run.times.potential_s})
+    std::printf(" %.1f %% |", 100.0 * seconds / run.wall_s);
+  std::printf("\n");
   std::fflush(stdout);
 }
 
 void run_all(const Settings& settings, const fs::path& folder) {
   std::printf(
-      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | forward | "
-      "draws | weights |\n|---|---|---|---|---|---|---|---|---|---|\n");
+      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | layers' products "
+      "| "
+      "head | attention | elementwise | draws | rest |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
     const NumberModel model(lm::load_cpu_transformer(lm::load_config(folder),
                                                      std::make_shared<const lm::Safetensors>(folder),
-                                                     dtype == "f32"    ? DType::f32
-                                                     : dtype == "int8" ? DType::int8
-                                                                       : DType::bf16));
+                                                     {.dtype = dtype == "f32"    ? DType::f32
+                                                               : dtype == "int8" ? DType::int8
+                                                                                 : DType::bf16}));
     ProductsOfAStep products(model.config(), dtype, most);
     for (const int threads : settings.threads)
       for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);
@@ -159,21 +163,6 @@ Settings parse(int argc, char** argv) {
   po::notify(values);
   return s;
 }
-
-/// A folder that is removed at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() : path_(fs::temp_directory_path() / ("shoal-bench-" + std::to_string(getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~ScratchFolder() { fs::remove_all(path_); }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 }  // namespace
 }  // namespace shoal::bench

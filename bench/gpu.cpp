@@ -19,6 +19,7 @@
 #include <sstream>
 
 #include "base/rng.hpp"
+#include "base/stopwatch.hpp"
 #include "lm/cuda/batch_sizes.hpp"
 #include "lm/cuda/gpus.hpp"
 #include "lm/cuda/memory.hpp"
@@ -27,7 +28,6 @@
 #include "number_model.hpp"
 #include "random_checkpoint.hpp"
 #include "smc/run.hpp"
-#include "smc/stopwatch.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -55,7 +55,7 @@ template <class Work>
 double best_seconds(const Stream& stream, int repetitions, const Work& work) {
   double best = 1e300;
   for (int i = 0; i < repetitions; ++i) {
-    const smc::Stopwatch watch;
+    const Stopwatch watch;
     work();
     stream.wait();
     best = std::min(best, watch.seconds());
@@ -144,7 +144,7 @@ void run_model(const std::string& name, const Settings& settings, const Rates& r
   const std::unique_ptr<const fs::path, decltype(remove)> scratch(&folder, remove);
   write_random_checkpoint(shape_of(name), folder);
   const NumberModel model(load_transformer(lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder),
-                                           settings.dtype == "int8" ? DType::int8 : DType::bf16, 0));
+                                           {.dtype = settings.dtype == "int8" ? DType::int8 : DType::bf16}));
   for (const int particles : settings.particles) report(model, name, settings, particles, rates);
 }
 

@@ -28,13 +28,26 @@ class NumberModel final : public LanguageModel {
   [[nodiscard]] bool has_chat_template() const override { return false; }
   [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
   [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
-    return std::make_unique<lm::TransformerTree>(*transformer_, prompt, can_sample_);
+    return std::make_unique<TimedTree>(*transformer_, prompt, can_sample_, &seconds_);
   }
   [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
   [[nodiscard]] const lm::TransformerConfig& config() const { return transformer_->config(); }
   [[nodiscard]] const lm::Transformer& transformer() const { return *transformer_; }
+  /// Of the last run's forward passes.
+  [[nodiscard]] const lm::ForwardSeconds& seconds() const { return seconds_; }
 
  private:
+  class TimedTree final : public lm::TransformerTree {
+   public:
+    TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
+              lm::ForwardSeconds* seconds)
+        : TransformerTree(transformer, prompt, can_sample), seconds_(seconds) {}
+    ~TimedTree() override { *seconds_ = seconds(); }
+
+   private:
+    lm::ForwardSeconds* seconds_;
+  };
+
   static std::vector<std::string> numbers(int count) {
     std::vector<std::string> texts;
     for (int i = 0; i < count; ++i) texts.push_back(std::to_string(i) + " ");
@@ -45,6 +58,7 @@ class NumberModel final : public LanguageModel {
   Vocabulary vocabulary_;
   bool can_sample_;
   ModelSummary summary_;
+  mutable lm::ForwardSeconds seconds_;
 };
 
 }  // namespace shoal::bench

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lm/number_formats.hpp"
+#include "random_tokenizer.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -105,6 +106,7 @@ CheckpointShape llama_8b() { return {"Llama-3-8B", 32, 4096, 14336, 32, 8, 12825
 
 void write_random_checkpoint(const CheckpointShape& shape, const std::filesystem::path& folder) {
   write_config(shape, folder);
+  write_random_tokenizer(shape.vocabulary, folder / "tokenizer.json");
   const std::vector<NamedShape> tensors = tensors_of(shape);
   ordered_json header;
   std::size_t offset = 0;

@@ -25,7 +25,8 @@ CheckpointShape tiny_llama();
 /// Llama-3-8B: 8 key/value heads, vocabulary 128,256; its head is tied here.
 CheckpointShape llama_8b();
 
-/// Writes config.json and a bf16 model.safetensors with normally distributed weights of standard deviation 0.02.
+/// Writes config.json, a bf16 model.safetensors with normally distributed weights of standard deviation 0.02, and a
+/// byte-level BPE tokenizer.json of random merges that has a token for most rows of the vocabulary.
 void write_random_checkpoint(const CheckpointShape& shape, const std::filesystem::path& folder);
 
 }  // namespace shoal::bench

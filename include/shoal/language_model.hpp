@@ -74,17 +74,26 @@ class ContextTree {
   [[nodiscard]] virtual std::size_t live_blocks() const = 0;
 };
 
+/// Of a transformer: embedding, attention, mlp or head.
+struct ModelPart {
+  std::string name;
+  std::uint64_t parameters = 0;
+  std::uint64_t bytes = 0;  ///< as computed with; the embedding, which is only looked up, as stored
+};
+
 struct ModelSummary {
   std::string id;            ///< directory, hub id or file as the user gave it
   std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
   std::string device;        ///< cpu, or the GPU's name after "cuda: "
+  std::string isa = {};      ///< instruction set that computes it, see --isa; empty if that makes no difference
   std::string dtype;         ///< f32, bf16 or int8, as computed
   std::string hash;          ///< fingerprint of configuration and weights, hex
   std::uint64_t parameters = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t kv_bytes_per_token = 0;
   int vocabulary_size = 0;
-  int max_context = 0;  ///< tokens
+  int max_context = 0;                ///< tokens
+  std::vector<ModelPart> parts = {};  ///< of a transformer
 };
 
 enum class SpecialTokens { no, yes };
@@ -114,15 +123,38 @@ class LanguageModel {
 
 enum class DType { automatic, f32, bf16, int8 };
 
+/// This process among those of its node that load one model at the same time. They share the node's memory, and, with
+/// a common file, one copy of the weights: then none may use the model before all have loaded it.
+struct NodeShare {
+  int process = 0;
+  int processes = 1;
+  int file = -1;                  ///< descriptor of an empty file without a size limit that all have open; -1: none
+  std::uint64_t free_memory = 0;  ///< bytes, before any of them began to load; 0: not measured
+};
+
 /// The processor that computes a model.
 struct Device {
   enum class Kind { cpu, cuda };
   Kind kind = Kind::cpu;
-  int gpu = 0;  ///< its number among those that the process sees
+  int gpu = 0;    ///< its number among those that the process sees
+  int ranks = 1;  ///< that compute on this GPU
+};
+
+struct LoadOptions {
+  DType dtype = DType::automatic;
+  Device device = {};
+  NodeShare node = {};
 };
 
 /// @param source a checkpoint directory, a Hugging Face id in the local hub cache, `minnow`, or `tabular:FILE`
 /// @throws ModelError, with the download command when a hub id is not in the cache
-std::shared_ptr<const LanguageModel> load_model(const std::string& source, DType dtype, Device device = {});
+std::shared_ptr<const LanguageModel> load_model(const std::string& source, const LoadOptions& options = {});
+
+/// What load_model's result would say of itself, without loading the weights.
+/// @throws ModelError as load_model
+ModelSummary summarize_model(const std::string& source, DType dtype);
+
+/// How many contexts of @p new_tokens beyond an empty prompt fit into @p bytes, all of them distinct.
+std::uint64_t contexts_that_fit(const ModelSummary& model, int new_tokens, std::uint64_t bytes);
 
 }  // namespace shoal

@@ -23,10 +23,11 @@ int gpu_of(int rank_on_node, int gpus) { return rank_on_node % gpus; }
 
 GpuOffer own_offer(const cluster::World& world) {
   const lm::Gpus& gpus = lm::find_gpus();
-  GpuOffer offer{host_name(), world.rank_on_node(), static_cast<int>(gpus.all.size()), "", gpus.problem};
+  GpuOffer offer{host_name(), world.rank_on_node(), static_cast<int>(gpus.all.size()), "", "", gpus.problem};
   if (!offer.problem.empty()) return offer;
   const int mine = gpu_of(offer.rank_on_node, offer.gpus);
   offer.kind = gpus.all[static_cast<std::size_t>(mine)].name;
+  offer.uuid = gpus.all[static_cast<std::size_t>(mine)].uuid;
   offer.problem = lm::cuda_problem(mine);
   return offer;
 }
@@ -37,6 +38,7 @@ std::string to_bytes(const GpuOffer& offer) {
   out.put(offer.rank_on_node);
   out.put(offer.gpus);
   out.put_string(offer.kind);
+  out.put_string(offer.uuid);
   out.put_string(offer.problem);
   return out.take();
 }
@@ -48,6 +50,7 @@ GpuOffer offer_from(const std::string& bytes) {
   offer.rank_on_node = in.get<int>();
   offer.gpus = in.get<int>();
   offer.kind = in.get_string();
+  offer.uuid = in.get_string();
   offer.problem = in.get_string();
   return offer;
 }
@@ -68,13 +71,19 @@ std::string obstacle(std::span<const GpuOffer> offers) {
   return "";
 }
 
+int ranks_on_gpu(std::span<const GpuOffer> offers, const GpuOffer& mine) {
+  return static_cast<int>(
+      std::count_if(offers.begin(), offers.end(), [&](const GpuOffer& o) { return o.uuid == mine.uuid; }));
+}
+
 }  // namespace
 
 DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank) {
   const GpuOffer& mine = offers[static_cast<std::size_t>(rank.value())];
   if (wish == DeviceWish::cpu) return {};
   const std::string why_not = obstacle(offers);
-  if (why_not.empty()) return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus)}, ""};
+  if (why_not.empty())
+    return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus), ranks_on_gpu(offers, mine)}, ""};
   if (wish == DeviceWish::cuda) throw UsageError("--device cuda is not available (" + why_not + ") use --device cpu");
   if (wish == DeviceWish::cuda_if_any)
     return {{}, "--use-gpu-monte-carlo: no GPU is used (" + why_not + "), running on the CPU"};

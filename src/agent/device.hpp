@@ -19,6 +19,7 @@ struct GpuOffer {
   int rank_on_node = 0;
   int gpus = 0;         ///< that the rank sees
   std::string kind;     ///< name of its GPU
+  std::string uuid;     ///< of its GPU
   std::string problem;  ///< why it cannot compute on one; empty if it can
 };
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "agent/chat.hpp"
+#include "agent/load_together.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_options.hpp"
 #include "app/progress.hpp"
@@ -201,7 +202,7 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
-  auto model = world.together([&] { return load_model(job.source, parse_dtype(options.dtype), device.device); });
+  auto model = agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype), .device = device.device});
   agent::Chat chat(chat_settings(job, std::move(model), cluster::World::shared()));
   AgentSession session(&chat, &world, options);
   if (job.prompts.empty()) return session.interact();

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/generation.hpp"
+#include "agent/load_together.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_options.hpp"
 #include "app/restart.hpp"
@@ -99,6 +100,7 @@ trace::TraceInfo trace_info(const Job& job, const LanguageModel& model, const tr
                         .model_id = model.summary().id,
                         .weights_hash = model.summary().hash,
                         .device = model.summary().device,
+                        .isa = model.summary().isa,
                         .start_time = utc_now(),
                         .prompt = job.options.prompt,
                         .fingerprint = trace::fingerprint(identity),
@@ -189,7 +191,7 @@ int generate_command(cluster::World& world, const Arguments& arguments) {
     std::cerr << "shoal: " << agent::fewer_workers_note(options.workers, workers, world) << '\n';
   set_worker_threads(workers);
   const auto model =
-      world.together([&] { return load_model(options.model, parse_dtype(options.dtype), device.device); });
+      agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
 
   const auto outputs =

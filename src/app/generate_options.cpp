@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "app/input_text.hpp"
+#include "base/isa.hpp"
 #include "potential/job_file.hpp"
 #include "shoal/error.hpp"
 
@@ -122,7 +123,7 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "else cpu (auto)")(
       "dtype", to(&o->dtype, "TYPE"),
       "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
-      "processor computes it; f32 on the CPU only)")(
+      "processor computes it; f32 on the CPU only)")("isa", to(&o->isa, "NAME"), isa_help)(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -179,6 +180,7 @@ void validate(GenerateOptions* o) {
                                               {"systematic", smc::Resampling::systematic},
                                               {"residual", smc::Resampling::residual}});
   (void)device_wish(*o);
+  use_isa(o->isa);
   if (!o->prompt_file.empty()) {
     if (!o->prompt.empty()) throw UsageError("both --prompt and --prompt-file (only one prompt is answered) give one");
     o->prompt = read_text_file(o->prompt_file, "prompt-file");
@@ -200,6 +202,16 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options) {
     potentials.insert(potentials.end(), more.begin(), more.end());
   }
   return potentials;
+}
+
+void use_isa(const std::string& name) {
+  if (name == "auto") return force_isa(processor_isa());
+  force_isa(parse_name<Isa>("isa", name,
+                            {{"baseline", Isa::baseline},
+                             {"avx2", Isa::avx2},
+                             {"avx512", Isa::avx512},
+                             {"avx512_vnni", Isa::avx512_vnni},
+                             {"avx512_bf16", Isa::avx512_bf16}}));
 }
 
 DType parse_dtype(const std::string& name) {
@@ -236,6 +248,7 @@ std::string to_json(const GenerateOptions& o) {
       {"workers", o.workers},
       {"device", o.device},
       {"dtype", o.dtype},
+      {"isa", o.isa},
       {"hang_limit", o.hang_limit_s},
       {"checkpoint", o.checkpoint},
       {"checkpoint_interval", o.checkpoint_interval_s.value_or(default_checkpoint_interval_s)},

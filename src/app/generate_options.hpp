@@ -26,6 +26,7 @@ struct GenerateOptions {
   std::string device = "auto";
   bool use_gpu = false;
   std::string dtype = "auto";
+  std::string isa = "auto";
   std::string proposal = "auto";
   std::string resampling = "systematic";
   std::vector<std::string> regex;
@@ -57,6 +58,15 @@ void validate(GenerateOptions* options);
 std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
 
 DType parse_dtype(const std::string& name);
+
+/// Takes the instruction set that --isa names; "auto" is the processor's best.
+/// @throws UsageError if it is not known, or if the processor lacks it
+void use_isa(const std::string& name);
+
+inline constexpr const char* isa_help =
+    "highest instruction set to use: baseline, avx2, avx512, avx512_vnni or avx512_bf16 (auto: the processor's best); "
+    "for "
+    "equal bits where processors differ";
 
 /// Of --device and --use-gpu-monte-carlo. @throws UsageError
 agent::DeviceWish device_wish(const GenerateOptions& options);

@@ -4,15 +4,17 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "agent/workers.hpp"
-#include "app/command_line.hpp"
+#include "app/generate_options.hpp"
+#include "app/model_info.hpp"
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
 #include "base/cores.hpp"
+#include "base/isa.hpp"
 #include "lm/cuda/gpus.hpp"
 #include "lm/cuda/plugin.hpp"
-#include "shoal/language_model.hpp"
 
 namespace shoal::app {
 namespace {
@@ -22,13 +24,15 @@ using Json = nlohmann::ordered_json;
 
 struct InfoOptions {
   std::string model;
+  std::string isa = "auto";
   bool json = false;
 };
 
 OptionSet option_set(InfoOptions* o) {
   OptionSet set;
   set.shown.add_options()("model", po::value(&o->model)->value_name("MODEL"), "summarise this model too")(
-      "json", po::bool_switch(&o->json), "print one JSON object")("help,h", "show this text");
+      "isa", po::value(&o->isa)->value_name("NAME"), isa_help)("json", po::bool_switch(&o->json),
+                                                               "print one JSON object")("help,h", "show this text");
   return set;
 }
 
@@ -70,6 +74,7 @@ Json program_json(const cluster::World& world) {
           {"compiler", build.compiler},
           {"build", build.type},
           {"processor", build.processor},
+          {"isa", name_of(used_isa())},
           {"cores", build.cores},
           {"cores_from", available_cores().describe()},
           {"gpus", gpus_json()},
@@ -82,34 +87,13 @@ Json program_json(const cluster::World& world) {
           {"workers", agent::choose_workers(0, world)}};
 }
 
-Json model_json(const LanguageModel& model) {
-  const ModelSummary& s = model.summary();
-  return {{"id", s.id},
-          {"architecture", s.architecture},
-          {"device", s.device},
-          {"dtype", s.dtype},
-          {"parameters", s.parameters},
-          {"weight_bytes", s.weight_bytes},
-          {"kv_bytes_per_token", s.kv_bytes_per_token},
-          {"vocabulary_size", s.vocabulary_size},
-          {"max_context", s.max_context},
-          {"hash", s.hash}};
-}
-
-void print_text(const Json& json, const std::string& indent) {
-  for (const auto& [key, value] : json.items()) {
-    if (value.is_object()) {
-      std::cout << indent << key << '\n';
-      print_text(value, indent + "  ");
-    } else {
-      const std::string label = indent + key;
-      std::cout << label << std::string(label.size() < 22 ? 22 - label.size() : 1, ' ')
-                << (value.is_string() ? value.get<std::string>()
-                    : value.empty()   ? "none"
-                                      : value.dump())
-                << '\n';
-    }
-  }
+void print_text(const Json& json) {
+  for (const auto& [key, value] : json.items())
+    std::cout << key << std::string(key.size() < 22 ? 22 - key.size() : 1, ' ')
+              << (value.is_string() ? value.get<std::string>()
+                  : value.empty()   ? "none"
+                                    : value.dump())
+              << '\n';
 }
 
 }  // namespace
@@ -117,7 +101,11 @@ void print_text(const Json& json, const std::string& indent) {
 int info_command(cluster::World& world, const Arguments& arguments) {
   InfoOptions options;
   const bool root = world.rank() == Rank{0};
-  const Parsed parsed = world.together([&] { return parse(arguments, option_set(&options), "info"); });
+  const Parsed parsed = world.together([&] {
+    const Parsed result = parse(arguments, option_set(&options), "info");
+    use_isa(options.isa);
+    return result;
+  });
   if (parsed == Parsed::help_wanted) {
     if (root)
       std::cout << "Usage: shoal info [options]\n\nVersion, build, processor, GPUs, MPI, model summary.\n\n"
@@ -127,11 +115,14 @@ int info_command(cluster::World& world, const Arguments& arguments) {
   world.together([&] {
     if (!root) return;
     Json json = program_json(world);
-    if (!options.model.empty()) json["model"] = model_json(*load_model(options.model, DType::automatic));
-    if (options.json)
+    const auto model = options.model.empty() ? std::nullopt : std::optional(describe_model(options.model));
+    if (options.json) {
+      if (model) json["model"] = to_json(*model);
       std::cout << json.dump() << '\n';
-    else
-      print_text(json, "");
+      return;
+    }
+    print_text(json);
+    if (model) print(*model, std::cout << '\n');
   });
   return 0;
 }

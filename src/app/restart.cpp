@@ -55,6 +55,7 @@ trace::RunIdentity identity_of(const LanguageModel& model, std::span<const Token
   return {{"the content of --model", summary.hash},
           {"--dtype", summary.dtype},
           {"--device", summary.device},
+          {"--isa", summary.isa},
           {"the prompt", prompt_text(prompt)}};
 }
 

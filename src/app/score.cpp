@@ -20,6 +20,7 @@ struct ScoreOptions {
   TextInput input;
   std::string ids;
   std::string dtype = "auto";
+  std::string isa = "auto";
   std::string device = "auto";
   bool json = false;
 };
@@ -32,7 +33,8 @@ OptionSet option_set(ScoreOptions* o) {
   set.shown.add_options()("ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
       "device", po::value(&o->device)->value_name("NAME"), "auto, cpu or cuda (auto)")(
       "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32, bf16 or int8 (auto)")(
-      "json", po::bool_switch(&o->json), "print one JSON object")("help,h", "show this text");
+      "isa", po::value(&o->isa)->value_name("NAME"), isa_help)("json", po::bool_switch(&o->json),
+                                                               "print one JSON object")("help,h", "show this text");
   return set;
 }
 
@@ -92,6 +94,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
     const Parsed result = parse(arguments, option_set(&options), "score");
     if (result == Parsed::help_wanted) return result;
     (void)wish_of(options);
+    use_isa(options.isa);
     if (!options.ids.empty() && options.input.given())
       throw UsageError("both --ids and a text (only one is scored) give one");
     if (options.ids.empty()) (void)options.input.read();
@@ -108,7 +111,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
   if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(options.model, parse_dtype(options.dtype), device.device);
+    const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
     const Scored scored = score(*model, options);
     options.json ? print_scored_json(scored) : print_scored_table(scored);
   });

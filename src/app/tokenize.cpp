@@ -77,7 +77,7 @@ int tokenize_command(cluster::World& world, const Arguments& arguments) {
   }
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(options.model, DType::automatic);
+    const auto model = load_model(options.model);
     options.decode.empty() ? print_tokens(*model, options) : print_decoded(*model, options);
   });
   return 0;

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/control_groups.hpp"
+
 namespace shoal {
 namespace {
 
@@ -29,22 +31,6 @@ double quota_v1(const fs::path& group) {
   std::ifstream(group / "cpu.cfs_quota_us") >> quota;
   std::ifstream(group / "cpu.cfs_period_us") >> period;
   return quota > 0 && period > 0 ? quota / period : Cores::none;
-}
-
-/// Of a group and all above it. In a container the group's path may name folders that only the host sees.
-double smallest(const fs::path& mount, const fs::path& group, double (*quota)(const fs::path&)) {
-  double least = quota(mount);
-  fs::path at = mount;
-  for (const fs::path& part : group.relative_path()) least = std::min(least, quota(at /= part));
-  return least;
-}
-
-bool has_cpu(const std::string& controllers) {
-  std::istringstream list(controllers);
-  for (std::string name; std::getline(list, name, ',');) {
-    if (name == "cpu") return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -73,23 +59,8 @@ std::string Cores::describe() const {
 }
 
 double cpu_quota(const fs::path& root) {
-  const fs::path mounts = root / "sys/fs/cgroup";
   double least = Cores::none;
-  std::ifstream groups(root / "proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {  // number:controllers:path
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const fs::path group = line.substr(second + 1);
-    if (controllers.empty()) {
-      least = std::min(least, smallest(mounts, group, quota_v2));
-      least = std::min(least, smallest(mounts / "unified", group, quota_v2));
-    } else if (has_cpu(controllers)) {
-      least = std::min(least, smallest(mounts / controllers, group, quota_v1));
-      least = std::min(least, smallest(mounts / "cpu", group, quota_v1));
-    }
-  }
+  for (const fs::path& group : control_groups("cpu", root)) least = std::min({least, quota_v1(group), quota_v2(group)});
   return least;
 }
 

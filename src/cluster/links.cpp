@@ -20,7 +20,6 @@ Cores cores_of(const Communicator& node) {
 }  // namespace
 
 Links::Links() {
-  const Communicator node = Communicator::of_node(agreements.get());
   ranks_on_node = node.size();
   rank_on_node = node.rank();
   cores_on_node = cores_of(node).usable();

@@ -20,6 +20,7 @@ struct Links {
   Session session;
   Communicator agreements = Communicator::duplicate(MPI_COMM_WORLD);  ///< of World, and the stop messages
   Communicator data = Communicator::duplicate(MPI_COMM_WORLD);        ///< of the transport
+  Communicator node = Communicator::of_node(MPI_COMM_WORLD);          ///< of the ranks on this node
   Rank rank{agreements.rank()};
   int size = agreements.size();
   Heartbeat heartbeat{MPI_COMM_WORLD};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <vector>
@@ -31,12 +32,10 @@ template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
 struct AlignedDelete {
-  void operator()(std::byte* at) const { ::operator delete(at, cache_line); }
+  void operator()(std::byte* at) const { std::free(at); }  // NOLINT(cppcoreguidelines-no-malloc)
 };
-/// For what is too large to walk through once, even in a build without optimization.
 using AlignedBytes = std::unique_ptr<std::byte[], AlignedDelete>;
-inline AlignedBytes allocate_aligned(std::size_t size) {
-  return AlignedBytes(static_cast<std::byte*>(::operator new(size, cache_line)));
-}
+/// For what is large: on huge pages where the system has them, and not walked through even without optimization.
+AlignedBytes allocate_aligned(std::size_t size);
 
 }  // namespace shoal::lm

@@ -2,9 +2,17 @@
 
 #include <cstring>
 
+#include "lm/available_memory.hpp"
+#include "shoal/error.hpp"
+
 namespace shoal::lm {
 
 std::byte* HostBlockMemory::allocate(std::size_t bytes) {
+  if (bytes > available_memory())
+    throw Error(
+        ExitCode::internal,
+        "out of memory in the middle of the run (other programs have taken what was free at its start) end them, "
+        "or use fewer particles or tokens");
   slabs_.push_back(allocate_aligned(bytes));
   return slabs_.back().get();
 }

@@ -5,7 +5,6 @@
 #include "base/assert.hpp"
 
 namespace shoal::lm {
-
 void BlockPool::grow() {
   const std::size_t count = std::max<std::size_t>(1, memory_->slab_bytes() / block_bytes_);
   std::byte* const slab = memory_->allocate(count * block_bytes_);

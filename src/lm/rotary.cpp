@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "lm/config_reader.hpp"
 #include "lm/json_file.hpp"
 
 namespace shoal::lm {

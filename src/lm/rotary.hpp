@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "lm/config_reader.hpp"
-
 namespace shoal::lm {
+
+class ConfigReader;
 
 enum class RotaryScaling { none, linear, llama3, yarn };
 

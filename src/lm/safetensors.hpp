@@ -38,6 +38,7 @@ class Safetensors {
   [[nodiscard]] bool contains(const std::string& name) const { return tensors_.contains(name); }
   /// @throws ModelError if the checkpoint lacks it, or if its shape is another
   [[nodiscard]] const Tensor& get(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  [[nodiscard]] const std::map<std::string, Tensor>& all() const { return tensors_; }
   /// Of names, shapes and samples of the values.
   [[nodiscard]] std::uint64_t fingerprint() const;
 

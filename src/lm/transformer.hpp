@@ -29,12 +29,21 @@ struct TokenRow {
   Logits logits = Logits::yes;
 };
 
+/// Wall-clock seconds that forward passes took, by kind of operation.
+struct ForwardSeconds {
+  double total = 0.0;
+  double products = 0.0;   ///< of the layers' matrices
+  double head = 0.0;       ///< product of the vocabulary's matrix
+  double attention = 0.0;  ///< of queries to keys and values
+};
+
 /// Activations of one chunk of rows; kept between calls so that their memory is.
 struct ForwardBuffers {
   AlignedVector<float> residual, projected, query_key_value, up;
   std::vector<float> cosines, sines;
   AlignedVector<std::byte> operand;  ///< in the type of the products' operands
   std::vector<const std::byte*> blocks;
+  ForwardSeconds seconds;  ///< so far
 };
 
 class Transformer {
@@ -64,10 +73,11 @@ class Transformer {
                       std::span<ContextDraws> /*draws*/) const {}
 };
 
-/// @param dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the
-///              products' operands in 8 bits, everything else as if automatic
+/// @param options dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the
+///                products' operands in 8 bits, everything else as if automatic
 /// @throws ModelError
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
-                                                  std::shared_ptr<const Safetensors> weights, DType dtype);
+                                                  std::shared_ptr<const Safetensors> weights,
+                                                  const LoadOptions& options);
 
 }  // namespace shoal::lm

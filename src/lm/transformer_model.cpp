@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/exact_math.hpp"
 #include "base/parallel.hpp"
+#include "lm/available_memory.hpp"
+#include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cuda/plugin.hpp"
-#include "lm/fingerprint.hpp"
-#include "lm/json_file.hpp"
+#include "lm/model_summary.hpp"
 #include "lm/transformer_tree.hpp"
 #include "shoal/error.hpp"
 
@@ -20,60 +23,24 @@ namespace {
 namespace fs = std::filesystem;
 using cpu::block_positions;
 
-/// Special tokens and rows beyond the tokenizer carry no text.
-Vocabulary make_vocabulary(const text::Tokenizer& tokenizer, const TransformerConfig& config) {
-  std::vector<std::string> bytes(static_cast<std::size_t>(config.vocabulary_size));
-  for (int i = 0; i < std::min(config.vocabulary_size, tokenizer.size()); ++i)
-    if (!tokenizer.is_special(TokenId{i})) bytes[static_cast<std::size_t>(i)] = tokenizer.bytes(TokenId{i});
-  for (const TokenId end : config.end_tokens) bytes[static_cast<std::size_t>(end.value())].clear();
-  return {std::move(bytes), config.end_tokens};
-}
-
-nlohmann::json read_tokenizer_config(const fs::path& folder) {
-  const fs::path file = folder / "tokenizer_config.json";
-  return fs::exists(file) ? read_json_file(file) : nlohmann::json::object();
-}
-
-/// The template's source: a file of its own, or an entry that is one text or a list of named ones.
-std::optional<std::string> template_source(const fs::path& folder, const nlohmann::json& tokenizer_config) {
-  if (const fs::path file = folder / "chat_template.jinja"; fs::exists(file)) return read_text_file(file);
-  const auto entry = tokenizer_config.find("chat_template");
-  if (entry == tokenizer_config.end()) return std::nullopt;
-  if (entry->is_string()) return entry->get<std::string>();
-  if (entry->is_array())
-    for (const auto& named : *entry)
-      if (named.is_object() && named.value("name", "") == "default") return named.value("template", "");
-  return std::nullopt;
-}
-
-std::optional<text::ChatTemplate> load_template(const fs::path& folder, const nlohmann::json& tokenizer_config) {
-  const auto source = template_source(folder, tokenizer_config);
-  if (!source) return std::nullopt;
-  return text::ChatTemplate(*source);
-}
-
-std::vector<std::pair<std::string, std::string>> special_tokens(const nlohmann::json& tokenizer_config) {
-  std::vector<std::pair<std::string, std::string>> tokens;
-  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
-    const auto entry = tokenizer_config.find(name);
-    if (entry == tokenizer_config.end()) continue;
-    if (entry->is_string()) tokens.emplace_back(name, entry->get<std::string>());
-    if (entry->is_object() && entry->contains("content") && entry->at("content").is_string())
-      tokens.emplace_back(name, entry->at("content").get<std::string>());
-  }
-  return tokens;
-}
-
-std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) {
-  Fnv1a hash;
-  hash.add(read_text_file(folder / "config.json"));
-  hash.add(weights.fingerprint());
-  return to_hex(hash.value());
-}
-
-std::string name_of(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
-
 std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes >> 20U) + " MiB"; }
+
+/// What is packed; the embedding stays in the file. One copy for each process that shares none.
+void check_weights_fit(const ModelSummary& model, const NodeShare& node) {
+  std::uint64_t bytes = 0;
+  for (const ModelPart& part : model.parts)
+    if (part.name != "embedding") bytes += part.bytes;
+  const std::uint64_t copies = node.file >= 0 ? 1 : static_cast<std::uint64_t>(node.processes);
+  const std::uint64_t available = node.free_memory > 0 ? node.free_memory : available_memory();
+  if (bytes * copies <= available) return;
+  throw ModelError("not enough memory for the weights of '" + model.id + "' (" + megabytes(bytes) + " in " +
+                   model.dtype + (copies > 1 ? ", for each of " + std::to_string(copies) + " ranks" : "") + "; " +
+                   megabytes(available) + " are free) use " +
+                   (model.dtype == "int8"  ? ""
+                    : model.dtype == "f32" ? "--dtype bf16 or int8, "
+                                           : "--dtype int8, ") +
+                   "a smaller model or another node");
+}
 
 /// ln p of one token under one row of logits.
 double log_probability(std::span<const float> logits, TokenId token) {
@@ -85,35 +52,35 @@ double log_probability(std::span<const float> logits, TokenId token) {
 
 }  // namespace
 
-TransformerModel::TransformerModel(std::string id, const fs::path& folder, DType dtype, Device device)
-    : tokenizer_(text::Tokenizer::load(folder / "tokenizer.json")), vocabulary_({}, {}) {
+TransformerModel::TransformerModel(std::string id, const fs::path& folder, const LoadOptions& options)
+    : sharers_(options.device.kind == Device::Kind::cpu ? options.node.processes : options.device.ranks),
+      sharing_(options.device.kind == Device::Kind::cpu ? "the node's " : "the GPU's ") {
   const TransformerConfig config = load_config(folder);
+  // Text and weights take about as long: at the same time.
+  auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
-  const nlohmann::json tokenizer_config = read_tokenizer_config(folder);
-  chat_template_ = load_template(folder, tokenizer_config);
-  special_tokens_ = special_tokens(tokenizer_config);
-  transformer_ = device.kind == Device::Kind::cuda ? load_cuda_transformer(config, weights, dtype, device.gpu)
-                                                   : load_cpu_transformer(config, weights, dtype);
-  vocabulary_ = make_vocabulary(tokenizer_, config);
-  can_sample_ = transformer_->prepare_sampling(vocabulary_);
-  summary_ = {.id = std::move(id),
-              .architecture = config.architecture,
-              .device = transformer_->device(),
-              .dtype = name_of(transformer_->dtype()),
-              .hash = checkpoint_hash(folder, *weights),
-              .parameters = transformer_->parameters(),
-              .weight_bytes = transformer_->weight_bytes(),
-              .kv_bytes_per_token = transformer_->block_bytes() / block_positions,
-              .vocabulary_size = config.vocabulary_size,
-              .max_context = config.max_position};
+  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype);
+  if (options.device.kind == Device::Kind::cpu) {
+    check_weights_fit(summary_, options.node);
+    transformer_ = load_cpu_transformer(config, weights, options);
+  } else {
+    transformer_ = load_cuda_transformer(config, weights, options);
+    summary_.device = transformer_->device();
+    summary_.isa.clear();
+    summary_.dtype = transformer_->dtype() == DType::int8 ? "int8" : "bf16";
+    summary_.weight_bytes = transformer_->weight_bytes();
+    summary_.kv_bytes_per_token = transformer_->block_bytes() / block_positions;
+  }
+  text_ = std::make_unique<const ModelText>(text.get());
+  can_sample_ = transformer_->prepare_sampling(text_->vocabulary);
 }
 
 std::string TransformerModel::render_chat(std::span<const ChatMessage> messages) const {
   nlohmann::ordered_json variables = {{"messages", nlohmann::ordered_json::array()}, {"add_generation_prompt", true}};
   for (const ChatMessage& message : messages)
     variables["messages"].push_back({{"role", message.role}, {"content", message.content}});
-  for (const auto& [name, text] : special_tokens_) variables[name] = text;
-  return chat_template_->render(variables);
+  for (const auto& [name, text] : text_->special_tokens) variables[name] = text;
+  return text_->chat_template->render(variables);
 }
 
 void TransformerModel::check_prompt(std::span<const TokenId> ids, int new_tokens) const {
@@ -130,16 +97,17 @@ void TransformerModel::check_prompt(std::span<const TokenId> ids, int new_tokens
 
 /// Every context might be distinct: refused at the start rather than killed in the middle.
 void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimits limits) const {
-  const std::uint64_t shared = (prompt.size() / block_positions + 1) * transformer_->block_bytes();
-  const std::uint64_t each =
-      static_cast<std::uint64_t>(limits.new_tokens / block_positions + 2) * transformer_->block_bytes();
-  const std::uint64_t available = transformer_->free_block_bytes();
-  if (shared + each * static_cast<std::uint64_t>(limits.contexts) <= available) return;
-  const std::uint64_t fit = available > shared ? (available - shared) / each : 0;
-  throw UsageError("not enough memory for " + std::to_string(limits.contexts) +
-                   " contexts on this rank (each may take " + megabytes(each) + " for " +
-                   std::to_string(limits.new_tokens) + " new tokens, " + megabytes(available) +
-                   " are free) use at most " + std::to_string(fit) + " particles a rank, or lower --max-tokens");
+  const ContextMemory memory = context_memory(summary_);
+  const std::uint64_t share = transformer_->free_block_bytes();
+  if (memory.needed(prompt.size(), limits) <= share) return;
+  const std::uint64_t contexts = memory.most_contexts(prompt.size(), limits.new_tokens, share);
+  const int tokens = memory.most_new_tokens(prompt.size(), limits.contexts, share);
+  throw UsageError("not enough memory for " + std::to_string(limits.contexts) + " contexts of " +
+                   std::to_string(limits.new_tokens) + " new tokens on a rank (they may take " +
+                   megabytes(memory.needed(prompt.size(), limits)) + ", free are " + megabytes(share) +
+                   (sharers_ > 1 ? std::string(" for each of ") + sharing_ + std::to_string(sharers_) + " ranks" : "") +
+                   ") use at most " + std::to_string(contexts) + " particles a rank" +
+                   (tokens > 0 ? ", or --max-tokens " + std::to_string(tokens) : ""));
 }
 
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {

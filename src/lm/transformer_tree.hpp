@@ -13,7 +13,7 @@
 
 namespace shoal::lm {
 
-class TransformerTree final : public ContextTree {
+class TransformerTree : public ContextTree {
  public:
   /// Prefills @p prompt, which must not be empty. @p transformer must outlive the tree.
   /// @param can_sample what its prepare_sampling() said
@@ -30,6 +30,7 @@ class TransformerTree final : public ContextTree {
   ContextId unpack(std::string_view packed) override;
   [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
   [[nodiscard]] std::size_t live_blocks() const override { return pool_.live(); }
+  [[nodiscard]] const ForwardSeconds& seconds() const { return buffers_.seconds; }
 
  private:
   /// Keys and values of a context's first positions.

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "base/parallel.hpp"
-#include "smc/stopwatch.hpp"
+#include "base/stopwatch.hpp"
 
 namespace shoal::smc {
 namespace {

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/isa.hpp"
+
 namespace shoal::smc {
 namespace {
 
@@ -113,8 +115,7 @@ namespace avx2 {
 
 const Kernels& kernels() {
 #ifdef __x86_64__
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx2) return avx2::kernels;
+  if (used_isa() >= Isa::avx2) return avx2::kernels;
 #endif
   return portable::kernels;
 }

@@ -7,12 +7,12 @@
 #include <optional>
 
 #include "base/signals.hpp"
+#include "base/stopwatch.hpp"
 #include "shoal/error.hpp"
 #include "smc/ballot.hpp"
 #include "smc/decoder.hpp"
 #include "smc/report.hpp"
 #include "smc/resampling.hpp"
-#include "smc/stopwatch.hpp"
 #include "smc/weights.hpp"
 
 namespace shoal::smc {

@@ -112,23 +112,35 @@ Bpe::Bpe(BpeParts parts)
 /// Where two initial tokens are not the neighbouring ends of the parts of any merge, words can be cut: most often
 /// before a SentencePiece model's space. That keeps the heaps small.
 void Bpe::find_joints() {
-  std::unordered_map<TokenId, std::pair<TokenId, TokenId>> ends;  // first and last initial token of what can come up
+  struct Ends {
+    TokenId first = no_token, last = no_token;
+    bool operator==(const Ends&) const = default;
+  };
+  std::vector<Ends> ends;  // by token: first and last initial token of what can come up
+  const auto ends_of = [&](TokenId id) -> Ends& {
+    const auto row = static_cast<std::size_t>(id.value());
+    if (ends.size() <= row) ends.resize(row + 1);
+    return ends[row];
+  };
   for (const auto& [piece, id] : vocabulary_)
-    if (!piece.empty() && first_character(piece).size() == piece.size()) ends.emplace(id, std::pair(id, id));
-  for (const TokenId id : byte_tokens_) ends.emplace(id, std::pair(id, id));
-  if (unknown_) ends.emplace(*unknown_, std::pair(*unknown_, *unknown_));
+    if (!piece.empty() && first_character(piece).size() == piece.size()) ends_of(id) = {id, id};
+  for (const TokenId id : byte_tokens_)
+    if (id != no_token) ends_of(id) = {id, id};
+  if (unknown_) ends_of(*unknown_) = {*unknown_, *unknown_};
 
   joints_.emplace();
-  for (std::size_t before = 0; before != ends.size();) {
-    before = ends.size();
+  for (bool more = true; more;) {
+    more = false;
     for (const Merge& merge : merges_) {
-      const auto left = ends.find(merge.left);
-      const auto right = ends.find(merge.right);
-      if (left == ends.end() || right == ends.end()) continue;
-      const std::pair whole(left->second.first, right->second.second);
-      joints_->insert(pair_key(left->second.second, right->second.first));
+      const Ends left = ends_of(merge.left), right = ends_of(merge.right);
+      if (left == Ends{} || right == Ends{}) continue;
+      joints_->insert(pair_key(left.last, right.first));
+      const Ends whole{left.first, right.last};
+      Ends& result = ends_of(merge.result);
+      more = more || result == Ends{};
+      if (result == Ends{}) result = whole;
       // One token made of different initial tokens (bytes here, characters there): no cuts.
-      if (ends.emplace(merge.result, whole).first->second != whole) return joints_.reset();
+      if (result != whole) return joints_.reset();
     }
   }
 }

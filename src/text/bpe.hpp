@@ -20,10 +20,12 @@ struct StringHash : std::hash<std::string_view> {
 };
 using PieceIds = std::unordered_map<std::string, TokenId, StringHash, std::equal_to<>>;
 
+using Merges = std::vector<std::pair<std::string, std::string>>;  ///< by falling priority
+
 struct BpeParts {
   PieceIds vocabulary;
-  std::vector<std::pair<std::string, std::string>> merges;  ///< by falling priority
-  bool ignore_merges = false;                               ///< a word that is a token as a whole stays one
+  Merges merges;
+  bool ignore_merges = false;          ///< a word that is a token as a whole stays one
   bool byte_fallback = false;          ///< a character without a token becomes the tokens <0x00> .. <0xFF> of its bytes
   bool fuse_unknown = false;           ///< neighbouring unknown characters become one unknown token
   std::optional<std::string> unknown;  ///< stands for a character without a token; none = it is dropped

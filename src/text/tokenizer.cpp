@@ -42,6 +42,7 @@ Tokenizer::Tokenizer(TokenizerParts parts)
       normalized_added_(normalized_tokens(parts.added, normalizers_)),
       added_ids_(ids_of(parts.added)),
       bpe_(std::move(parts.bpe)) {
+  pieces_.reserve(bpe_.vocabulary().size() + parts.added.size());
   for (const auto& [piece, id] : bpe_.vocabulary()) add_piece(piece, id);
   for (const AddedToken& token : parts.added) add_piece(token.content, token.id);
   special_.resize(pieces_.size());

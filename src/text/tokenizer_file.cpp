@@ -1,12 +1,12 @@
 // Reads tokenizer.json, refusing by name what it does not know. Problems are thrown as bare ModelErrors here;
 // Tokenizer::parse adds the file's name.
-#include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "shoal/error.hpp"
 #include "text/tokenizer.hpp"
+#include "text/tokenizer_json.hpp"
 
 namespace shoal::text {
 namespace {
@@ -15,8 +15,6 @@ using nlohmann::json;
 
 /// Splits words the way GPT-2 does (ByteLevel with use_regex).
 const char* const gpt2_pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::int64_t max_token_id = (1 << 20) - 1;
-constexpr int max_nesting = 32;
 
 ModelError unsupported(const std::string& component, const std::string& type) {
   return ModelError(component + " '" + type + "' is not supported");
@@ -37,12 +35,6 @@ void for_each_step(const json& part, const char* members, const Read& read) {
   if (part.is_null()) return;
   if (type_of(part) != "Sequence") return read(part);
   for (const json& inner : part.at(members)) for_each_step(inner, members, read);
-}
-
-TokenId token_id_of(const json& id, const std::string& piece) {
-  if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > max_token_id)
-    throw ModelError("the id of '" + piece + "' is not a token id");
-  return TokenId{id.get<std::int32_t>()};
 }
 
 std::size_t count_of(const json& part, const char* name) {
@@ -145,22 +137,15 @@ std::vector<DecoderStep> decoder_of(const json& part) {
   return steps;
 }
 
-std::pair<std::string, std::string> merge_of(const json& merge) {
-  if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
-  const std::string text = merge;
-  const auto space = text.find(' ');
-  if (space == std::string::npos) throw ModelError("merge '" + text + "' is not a pair");
-  return {text.substr(0, space), text.substr(space + 1)};
-}
-
-BpeParts bpe_of(const json& model) {
+BpeParts bpe_of(const json& model, TokenizerJson* file) {
   if (const std::string type = model.value("type", std::string("BPE")); type != "BPE") throw unsupported("model", type);
   for (const char* option : {"continuing_subword_prefix", "end_of_word_suffix", "dropout"})
     if (const json& value = member(model, option); !value.is_null() && value != "" && value != 0.0)
       throw unsupported("BPE option", option);
   BpeParts parts;
-  for (const auto& [piece, id] : model.at("vocab").items()) parts.vocabulary.emplace(piece, token_id_of(id, piece));
-  for (const json& merge : model.at("merges")) parts.merges.push_back(merge_of(merge));
+  if (!file->vocabulary || !file->merges) throw ModelError("the model has no table of its vocabulary or merges");
+  parts.vocabulary = std::move(*file->vocabulary);
+  parts.merges = std::move(*file->merges);
   parts.ignore_merges = model.value("ignore_merges", false);
   parts.byte_fallback = model.value("byte_fallback", false);
   parts.fuse_unknown = model.value("fuse_unk", false);
@@ -210,34 +195,19 @@ void read_post_processor(const json& part, TokenizerParts* parts) {
   });
 }
 
-TokenizerParts parts_of(const json& file) {
+TokenizerParts parts_of(TokenizerJson read) {
+  const json& file = read.rest;
   TokenizerParts parts;
   for_each_step(member(file, "normalizer"), "normalizers",
                 [&](const json& step) { parts.normalizers.push_back(normalizer_of(step)); });
   for_each_step(member(file, "pre_tokenizer"), "pretokenizers",
                 [&](const json& step) { parts.pre_tokenizers.push_back(pre_tokenizer_of(step)); });
   parts.decoder = decoder_of(member(file, "decoder"));
-  parts.bpe = bpe_of(file.at("model"));
+  parts.bpe = bpe_of(file.at("model"), &read);
   if (const json& added = member(file, "added_tokens"); !added.is_null())
     for (const json& token : added) parts.added.push_back(added_token_of(token));
   read_post_processor(member(file, "post_processor"), &parts);
   return parts;
-}
-
-/// How deep the brackets outside strings nest.
-int nesting(std::string_view json_text) {
-  int depth = 0;
-  int deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json_text.size(); ++i) {
-    const char c = json_text[i];
-    if (c == '"') in_string = !in_string;
-    if (in_string && c == '\\') ++i;
-    if (in_string) continue;
-    if (c == '{' || c == '[') deepest = std::max(deepest, ++depth);
-    if (c == '}' || c == ']') --depth;
-  }
-  return deepest;
 }
 
 ModelError refusal(const std::string& name, const std::string& why) {
@@ -249,8 +219,7 @@ ModelError refusal(const std::string& name, const std::string& why) {
 
 Tokenizer Tokenizer::parse(std::string_view json_text, const std::string& name) {
   try {
-    if (nesting(json_text) > max_nesting) throw ModelError("it is nested too deeply");
-    return Tokenizer(parts_of(json::parse(json_text)));
+    return Tokenizer(parts_of(read_tokenizer_json(json_text)));
   } catch (const json::exception& error) {
     throw refusal(name, error.what());
   } catch (const ModelError& error) {
@@ -264,7 +233,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& file) {
     throw ModelError("cannot load tokenizer " + file.string() +
                      " (the file is missing or cannot be read) let transformers write it: "
                      "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
-  return parse(std::string(std::istreambuf_iterator<char>(in), {}), file.string());
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse(text.view(), file.string());
 }
 
 }  // namespace shoal::text

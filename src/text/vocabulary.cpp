@@ -13,16 +13,36 @@ class TrieBuilder {
   explicit TrieBuilder(const std::vector<std::string>& bytes) : bytes_(bytes) {}
 
   VocabularyTrie build(std::vector<TokenId> tokens) {
-    std::stable_sort(tokens.begin(), tokens.end(), [&](TokenId a, TokenId b) { return text(a) < text(b); });
+    std::vector<Key> keys;
+    keys.reserve(tokens.size());
+    for (const TokenId token : tokens) keys.push_back({first_bytes(text(token)), token});
+    std::sort(keys.begin(), keys.end(), [&](const Key& a, const Key& b) { return goes_before(a, b); });
     trie_.nodes.push_back({0, 0, 0, 0});
     path_.push_back(0);
-    for (const TokenId token : tokens) add(token);
+    for (const Key& key : keys) add(key.token);
     close_below(0);
     trie_.nodes[0].subtree_end = static_cast<std::uint32_t>(trie_.nodes.size());
     return std::move(trie_);
   }
 
  private:
+  /// Most comparisons end at the first eight bytes, which are a number here.
+  struct Key {
+    std::uint64_t first;
+    TokenId token;
+  };
+  static std::uint64_t first_bytes(const std::string& word) {
+    std::uint64_t first = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+      first = first << 8U | (i < word.size() ? static_cast<unsigned char>(word[i]) : 0U);
+    return first;
+  }
+  [[nodiscard]] bool goes_before(const Key& a, const Key& b) const {
+    if (a.first != b.first) return a.first < b.first;
+    const int order = text(a.token).compare(text(b.token));
+    return order != 0 ? order < 0 : a.token < b.token;
+  }
+
   [[nodiscard]] const std::string& text(TokenId id) const { return bytes_[id.value()]; }
 
   void add(TokenId token) {

@@ -175,7 +175,7 @@ std::string facts(const Trace& trace, const BatchSeries& series) {
   html += fact("ranks", grouped(info.ranks));
   if (!trace.batches.empty()) html += fact("time", seconds_text(trace.batches.back().time_s));
   html += fact("model", escaped(info.model_id));
-  html += fact("device", escaped(info.device));
+  html += fact("device", escaped(info.isa.empty() ? info.device : info.device + ", " + info.isa));
   html += fact("seed", std::to_string(info.seed));
   html += fact("started",
                "<time datetime=\"" + escaped(info.start_time) + "\">" + escaped(readable(info.start_time)) + "</time>");

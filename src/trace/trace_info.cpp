@@ -42,6 +42,7 @@ std::string usable_name(std::string name) {
 std::string to_json(const TraceInfo& info) {
   Json json = Json::object();
   for_each_field(info, [&](const char* name, const auto& value) { json[name] = value; });
+  json["isa"] = info.isa;
   json["fingerprint"] = info.fingerprint;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -50,7 +51,8 @@ TraceInfo info_from_json(std::string_view text) {
   const Json json = Json::parse(text);
   TraceInfo info;
   for_each_field(info, [&](const char* name, auto& value) { json.at(name).get_to(value); });
-  info.fingerprint = json.value("fingerprint", "");  // absent in traces of earlier programs
+  info.isa = json.value("isa", "");  // absent in traces of earlier programs, as the next
+  info.fingerprint = json.value("fingerprint", "");
   if (info.particles < 1 || info.batch_size < 1) throw std::invalid_argument("no particles");
   return info;
 }

@@ -16,6 +16,7 @@ struct TraceInfo {
   std::string model_id;
   std::string weights_hash;
   std::string device;
+  std::string isa;         ///< instruction set in use; empty if not recorded
   std::string start_time;  ///< ISO 8601, UTC
   std::string prompt;
   std::string fingerprint;  ///< of all that the result depends on; empty if not recorded

@@ -227,6 +227,7 @@ void write_info(hid_t root, const TraceInfo& info) {
   write_text_attribute(root, "model_id", info.model_id);
   write_text_attribute(root, "weights_hash", info.weights_hash);
   write_text_attribute(root, "device", info.device);
+  write_text_attribute(root, "isa", info.isa);
   write_text_attribute(root, "start_time", info.start_time);
   write_text_attribute(root, "prompt", info.prompt);
   write_text_attribute(root, "fingerprint", info.fingerprint);

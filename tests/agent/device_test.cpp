@@ -9,9 +9,9 @@ namespace shoal::agent {
 namespace {
 
 GpuOffer gpus_of(const std::string& host, int rank_on_node, int gpus, const std::string& kind = "H200") {
-  return {host, rank_on_node, gpus, kind, ""};
+  return {host, rank_on_node, gpus, kind, host + std::to_string(rank_on_node % gpus), ""};
 }
-GpuOffer nothing_on(const std::string& host) { return {host, 0, 0, "", "no NVIDIA driver"}; }
+GpuOffer nothing_on(const std::string& host) { return {host, 0, 0, "", "", "no NVIDIA driver"}; }
 
 constexpr auto cuda = Device::Kind::cuda;
 constexpr auto cpu = Device::Kind::cpu;
@@ -28,11 +28,12 @@ std::string refusal(DeviceWish wish, const std::vector<GpuOffer>& offers) {
 TEST(ChooseDevice, RanksOfANodeTakeItsGpusInTurn) {
   const std::vector<GpuOffer> offers{gpus_of("a", 0, 2), gpus_of("a", 1, 2), gpus_of("a", 2, 2), gpus_of("b", 0, 1)};
   for (const DeviceWish wish : {DeviceWish::automatic, DeviceWish::cuda, DeviceWish::cuda_if_any}) {
-    const int expected[] = {0, 1, 0, 0};
+    const int expected[] = {0, 1, 0, 0}, ranks[] = {2, 1, 2, 1};
     for (int r = 0; r < 4; ++r) {
       const DeviceChoice choice = choose_device(wish, offers, Rank{r});
       EXPECT_EQ(choice.device.kind, cuda);
       EXPECT_EQ(choice.device.gpu, expected[r]);
+      EXPECT_EQ(choice.device.ranks, ranks[r]);
       EXPECT_EQ(choice.note, "");
     }
   }

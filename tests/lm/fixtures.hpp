@@ -7,11 +7,11 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/isa.hpp"
 #include "lm/config.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/safetensors.hpp"
@@ -39,7 +39,7 @@ inline std::filesystem::path fixture(const std::string& name) {
 }
 
 inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype) {
-  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), dtype);
+  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), {.dtype = dtype});
 }
 
 inline std::string name_of(DType dtype) {
@@ -47,15 +47,18 @@ inline std::string name_of(DType dtype) {
 }
 
 /// False if the processor cannot run the type: its tests are then skipped.
-inline bool can_run(DType dtype) {
-  if (dtype == DType::int8) return cpu::has_vnni();
-  if (dtype != DType::bf16) return true;
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-#else
-  return false;
-#endif
-}
+inline bool can_run(DType dtype) { return dtype != DType::int8 || cpu::has_vnni(); }
+
+/// Takes an instruction set for a test, if the processor has it.
+class ScopedIsa {
+ public:
+  explicit ScopedIsa(Isa isa) {
+    if (isa <= processor_isa()) force_isa(isa);
+  }
+  ~ScopedIsa() { force_isa(processor_isa()); }
+  ScopedIsa(const ScopedIsa&) = delete;
+  ScopedIsa& operator=(const ScopedIsa&) = delete;
+};
 
 inline std::vector<TokenId> random_tokens(std::size_t count, int vocabulary_size, std::uint64_t seed) {
   std::mt19937_64 generator(seed);

@@ -50,8 +50,8 @@ TEST_F(Int8Product, IsTheProductOfTheRoundedOperands) {
     const auto w = normal(static_cast<std::size_t>(outputs * inputs), 1);
     auto x = normal(static_cast<std::size_t>(rows * inputs), 2);
     std::fill_n(x.begin() + inputs, inputs, 0.0F);  // a row of zeros
-    const auto matrix =
-        pack_int8({outputs, inputs, OperandType::f32, w.data()}, OperandType::f32, std::make_shared<Int8Products>());
+    MatrixPacker packer(OperandType::f32, WeightFormat::int8);
+    const auto matrix = packer.pack({outputs, inputs, OperandType::f32, w.data()});
     std::vector<float> y(static_cast<std::size_t>(rows * outputs));
 
     matrix->multiply(x.data(), rows, y.data());

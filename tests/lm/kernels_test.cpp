@@ -42,6 +42,7 @@ std::vector<Named<Bf16>> tables() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back({"AVX2", &avx2_kernels_bf16()});
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
     all.push_back({"AVX-512", &avx512_kernels_bf16()});
+  if (has_fast_bf16()) all.push_back({"AVX-512 BF16", &avx512_bf16_kernels_bf16()});
 #endif
   return all;
 }
@@ -211,28 +212,6 @@ TYPED_TEST(KernelsTest, RotateTurnsPairsByTheirAngles) {
   }
 }
 
-TYPED_TEST(KernelsTest, ConvertRoundsToNearestAndKeepsNan) {
-  std::vector<float> x = normal(4096 - 16, 6);
-  const float infinity = std::numeric_limits<float>::infinity();
-  for (const float special :
-       {0.0F, -0.0F, infinity, -infinity, 0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, 3.4028235e38F, 1e-40F, 0x1p-149F,
-        std::nanf(""), -std::nanf(""), std::nanf("0x3FFFFF"), 1.0F, 2.0F, 3.0F})
-    x.push_back(special);
-
-  const auto found = this->same_for_all(x.size(), [&](const auto& kernels, TypeParam* out) {
-    kernels.convert(x.data(), static_cast<int>(x.size()), out);
-  });
-
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    TypeParam expected;
-    assign(x[i], &expected);
-    if (std::isnan(x[i]))
-      EXPECT_TRUE(std::isnan(found[i]));
-    else
-      EXPECT_EQ(found[i], to_double(expected));
-  }
-}
-
 /// One head's keys and values in blocks of 16 positions, with NaN wherever nothing was written.
 template <class T>
 struct Head {
@@ -246,13 +225,12 @@ struct Head {
       storage.emplace_back(offset + static_cast<std::size_t>(2 * block_positions * head_dim));
       for (T& x : storage.back()) assign(std::nan(""), &x);
     }
-    for (int p = 0; p < positions; ++p)
-      for (int d = 0; d < head_dim; ++d) {
-        T* head = storage[static_cast<std::size_t>(p / block_positions)].data() + offset;
-        const int slot = p % block_positions;
-        assign(key(p, d), head + d * block_positions + slot);
-        assign(value(p, d), head + block_positions * head_dim + slot * head_dim + d);
-      }
+    for (int p = 0; p < positions; ++p) {
+      T* head = storage[static_cast<std::size_t>(p / block_positions)].data() + offset;
+      const auto row = static_cast<std::ptrdiff_t>(p) * head_dim;
+      kernels<T>().store_key(keys.data() + row, head_dim, p % block_positions, head);
+      kernels<T>().store_value(values.data() + row, head_dim, p % block_positions, head + block_positions * head_dim);
+    }
     for (const auto& block : storage) blocks.push_back(reinterpret_cast<const std::byte*>(block.data()));
   }
   [[nodiscard]] double key(int p, int d) const { return rounded(keys[static_cast<std::size_t>(p * head_dim + d)]); }
@@ -292,6 +270,42 @@ struct Head {
   std::vector<std::vector<T>> storage;
   std::vector<const std::byte*> blocks;
 };
+
+TYPED_TEST(KernelsTest, StoredValuesAreRoundedToNearestAndKeepNan) {
+  std::vector<float> x = normal(240, 6);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float special :
+       {0.0F, -0.0F, infinity, -infinity, 0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, 3.4028235e38F, 1e-40F, 0x1p-149F,
+        std::nanf(""), -std::nanf(""), std::nanf("0x3FFFFF"), 1.0F, 2.0F, 3.0F})
+    x.push_back(special);
+
+  for (const int slot : {0, 1, 15}) {
+    const auto block = this->same_for_all(block_positions * x.size(), [&](const auto& kernels, TypeParam* out) {
+      kernels.store_value(x.data(), static_cast<int>(x.size()), slot, out);
+    });
+
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const bool pairs = operand_type<TypeParam> == OperandType::bf16;
+      const auto s = static_cast<std::size_t>(slot);
+      const double found = block[pairs ? (s / 2 * x.size() + i) * 2 + s % 2 : s * x.size() + i];
+      if (std::isnan(x[i]))
+        EXPECT_TRUE(std::isnan(found));
+      else
+        EXPECT_EQ(found, Head<TypeParam>::rounded(x[i]));
+    }
+  }
+}
+
+TYPED_TEST(KernelsTest, AddTakesAnyLength) {
+  for (const std::size_t n : {1U, 16U, 37U}) {
+    const auto x = normal(n, 1), y = normal(n, 2);
+    for (const auto& [name, kernels] : tables<TypeParam>()) {
+      std::vector<float> sum = y;
+      kernels->add(x.data(), static_cast<int>(n), sum.data());
+      for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(sum[i], x[i] + y[i]) << name;
+    }
+  }
+}
 
 TYPED_TEST(KernelsTest, AttentionFollowsItsFormula) {
   for (const int head_dim : {16, 32, 48, 64, 80, 128, 256})

@@ -113,7 +113,7 @@ TEST(ShippedModel, IsFoundWhereTheVariableSays) {
 }
 
 TEST(ShippedModel, KnowsItsCorpus) {
-  const auto model = load_model("minnow", DType::f32);
+  const auto model = load_model("minnow", {.dtype = DType::f32});
   const std::vector<ChatMessage> question{{"user", "Tell me about parallel processing."}};
   const std::string prompt = model->render_chat(question);
   const auto ids = model->encode(prompt + "Parallel processing", SpecialTokens::no);
@@ -127,7 +127,7 @@ TEST(ShippedModel, KnowsItsCorpus) {
 }
 
 TEST(ShippedModel, ScoresWhatItsContextTreeSays) {
-  const auto model = load_model("minnow", DType::f32);
+  const auto model = load_model("minnow", {.dtype = DType::f32});
   const auto ids =
       model->encode("The weather is often a topic of conversation, and so is the price of tea.", SpecialTokens::yes);
   const auto log_p = model->score(ids);
@@ -148,8 +148,8 @@ TEST(ShippedModel, ScoresWhatItsContextTreeSays) {
 
 TEST(ShippedModel, LosesLittleInEightBits) {
   if (!cpu::has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
-  const auto exact = load_model("minnow", DType::f32);
-  const auto rounded = load_model("minnow", DType::int8);
+  const auto exact = load_model("minnow", {.dtype = DType::f32});
+  const auto rounded = load_model("minnow", {.dtype = DType::int8});
   const std::vector<ChatMessage> conversation{
       {"user", "What is a particle filter?"},
       {"assistant",
@@ -171,7 +171,7 @@ TEST(ShippedModel, LosesLittleInEightBits) {
 }
 
 TEST(ShippedModel, RefusesWhatDoesNotFitItsContext) {
-  const auto model = load_model("minnow", DType::automatic);
+  const auto model = load_model("minnow");
   const auto ids = model->encode("hello", SpecialTokens::yes);
 
   EXPECT_THROW((void)model->open(ids, {1, 1024}), UsageError);
@@ -181,7 +181,7 @@ TEST(ShippedModel, RefusesWhatDoesNotFitItsContext) {
 }
 
 TEST(ShippedModel, RefusesMoreParticlesThanMemoryHolds) {
-  const auto model = load_model("minnow", DType::automatic);
+  const auto model = load_model("minnow");
   const auto ids = model->encode("hello", SpecialTokens::yes);
   try {
     (void)model->open(ids, {100'000'000, 1000});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "expected_logits.hpp"
@@ -11,10 +12,10 @@
 namespace shoal::lm {
 namespace {
 
-class Parity : public testing::TestWithParam<std::tuple<const char*, DType>> {
+class Parity : public testing::TestWithParam<std::tuple<const char*, Path>> {
  protected:
   void SetUp() override {
-    if (!can_run(dtype)) GTEST_SKIP() << "this processor cannot compute in this type";
+    if (path.isa > processor_isa()) GTEST_SKIP() << "this processor lacks " << name_of(path.isa);
     transformer = load(folder, dtype);
     vocabulary_size = transformer->config().vocabulary_size;
     const ExpectedLogits expected = read_expected(folder, vocabulary_size);
@@ -28,7 +29,9 @@ class Parity : public testing::TestWithParam<std::tuple<const char*, DType>> {
   }
 
   std::filesystem::path folder = fixture(std::get<0>(GetParam()));
-  DType dtype = std::get<1>(GetParam());
+  Path path = std::get<1>(GetParam());
+  DType dtype = path.dtype;
+  ScopedIsa isa{path.isa};
   std::unique_ptr<Transformer> transformer;
   int vocabulary_size = 0;
   std::vector<Expected> cases;
@@ -60,10 +63,18 @@ TEST_P(Parity, DecodingTokenByTokenGivesTheLogitsOfHuggingFace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, Parity,
-                         testing::Combine(testing::ValuesIn(checkpoints),
-                                          testing::Values(DType::f32, DType::bf16, DType::int8)),
-                         [](const auto& i) { return std::get<0>(i.param) + name_of(std::get<1>(i.param)); });
+INSTANTIATE_TEST_SUITE_P(
+    Checkpoints, Parity,
+    testing::Combine(testing::ValuesIn(checkpoints),
+                     testing::Values(Path{DType::f32, Isa::baseline}, Path{DType::f32, Isa::avx2},
+                                     Path{DType::f32, Isa::avx512}, Path{DType::bf16, Isa::baseline},
+                                     Path{DType::bf16, Isa::avx2}, Path{DType::bf16, Isa::avx512},
+                                     Path{DType::bf16, Isa::avx512_bf16}, Path{DType::int8, Isa::avx512_vnni},
+                                     Path{DType::int8, Isa::avx512_bf16})),
+    [](const auto& i) {
+      const Path path = std::get<1>(i.param);
+      return std::get<0>(i.param) + name_of(path.dtype) + "_with_" + name_of(path.isa);
+    });
 
 }  // namespace
 }  // namespace shoal::lm

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "lm/cpu/kernels.hpp"
 
@@ -25,16 +26,14 @@ struct Block {
 template <class T>
 class Int8Matrix final : public PackedMatrix {
  public:
-  Int8Matrix(const MatrixView& matrix, std::shared_ptr<Int8Products> shared)
-      : outputs_(matrix.outputs), inputs_(matrix.inputs), shared_(std::move(shared)) {
-    scales_.resize(static_cast<std::size_t>(outputs_));
-    offsets_.resize(static_cast<std::size_t>(outputs_));
-    for (int first = 0; first < outputs_; first += block_outputs) add_block(matrix, first);
+  Int8Matrix(int outputs, int inputs, std::shared_ptr<Int8Products> shared)
+      : outputs_(outputs), inputs_(inputs), shared_(std::move(shared)) {
+    for (int first = 0; first < outputs_; first += block_outputs) add_block(first);
   }
 
   [[nodiscard]] std::size_t bytes() const override {
-    std::size_t sum = scales_.size() * sizeof(float) + offsets_.size() * sizeof(std::int32_t);
-    for (const Block& block : blocks_) sum += block.product->packed().get_size();
+    std::size_t sum = static_cast<std::size_t>(outputs_) * (sizeof(float) + sizeof(std::int32_t));
+    for (const Block& block : blocks_) sum += space_of(block);
     return sum;
   }
 
@@ -48,17 +47,36 @@ class Int8Matrix final : public PackedMatrix {
     }
   }
 
+  /// The blocks, then the scales, then the offsets.
+  void place(std::shared_ptr<std::byte[]> data) override {
+    data_ = std::move(data);
+    std::byte* at = data_.get();
+    for (Block& block : blocks_) {
+      block.weights = block.product->weights_at(at);
+      at += space_of(block);
+    }
+    scales_ = reinterpret_cast<float*>(at);
+    offsets_ = reinterpret_cast<std::int32_t*>(scales_ + outputs_);
+  }
+
+  void fill(const MatrixView& matrix) override {
+    for (const Block& block : blocks_)
+      block.product->pack(round_weights(matrix, block).data(), memory::data_type::s8, block.weights);
+  }
+
  private:
-  void add_block(const MatrixView& matrix, int first) {
+  void add_block(int first) {
     Block block{first, std::min(block_outputs, outputs_ - first), nullptr, {}};
     auto& product = shared_->by_shape[{block.outputs, inputs_}];
     if (!product)
       product = std::make_shared<OneDnnProduct>(
           block.outputs, inputs_, ProductTypes{memory::data_type::u8, memory::data_type::s8, memory::data_type::s32});
     block.product = product;
-    block.weights = product->pack(round_weights(matrix, block).data(), memory::data_type::s8);
     blocks_.push_back(std::move(block));
   }
+
+  /// Whole cache lines.
+  static std::size_t space_of(const Block& block) { return (block.product->packed().get_size() + 63) / 64 * 64; }
 
   /// Fills the outputs' scales and offsets.
   AlignedVector<std::uint8_t> round_weights(const MatrixView& matrix, const Block& block) {
@@ -94,8 +112,8 @@ class Int8Matrix final : public PackedMatrix {
     const auto width = static_cast<std::size_t>(block.outputs);
     parallel_for(static_cast<std::size_t>(rows), [&](std::size_t r) {
       kernels<T>().scale_sums({.sums = shared_->sums.data() + r * width,
-                               .offsets = offsets_.data() + block.first,
-                               .scales = scales_.data() + block.first,
+                               .offsets = offsets_ + block.first,
+                               .scales = scales_ + block.first,
                                .row_scale = shared_->row_scales[r],
                                .outputs = block.outputs,
                                .y = y + r * static_cast<std::size_t>(outputs_) + block.first});
@@ -105,24 +123,20 @@ class Int8Matrix final : public PackedMatrix {
   int outputs_;
   int inputs_;
   std::shared_ptr<Int8Products> shared_;
-  std::vector<float> scales_;          ///< by output
-  std::vector<std::int32_t> offsets_;  ///< 128 times the sum of its weights
   std::vector<Block> blocks_;
+  std::shared_ptr<std::byte[]> data_;
+  float* scales_ = nullptr;          ///< by output
+  std::int32_t* offsets_ = nullptr;  ///< 128 times the sum of its weights
 };
 
 }  // namespace
 
-bool has_vnni() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512vnni") != 0;
-#else
-  return false;
-#endif
-}
+bool has_vnni() { return used_isa() >= Isa::avx512_vnni; }
 
-PackedMatrixPtr pack_int8(const MatrixView& matrix, OperandType type, std::shared_ptr<Int8Products> products) {
-  if (type == OperandType::bf16) return std::make_unique<Int8Matrix<Bf16>>(matrix, std::move(products));
-  return std::make_unique<Int8Matrix<float>>(matrix, std::move(products));
+std::unique_ptr<PackedMatrix> make_int8_matrix(int outputs, int inputs, OperandType type,
+                                               std::shared_ptr<Int8Products> products) {
+  if (type == OperandType::bf16) return std::make_unique<Int8Matrix<Bf16>>(outputs, inputs, std::move(products));
+  return std::make_unique<Int8Matrix<float>>(outputs, inputs, std::move(products));
 }
 
 }  // namespace shoal::lm::cpu

@@ -25,6 +25,7 @@ struct Int8Products {
 };
 
 /// @param type of the products' operands, rounded inside
-PackedMatrixPtr pack_int8(const MatrixView& matrix, OperandType type, std::shared_ptr<Int8Products> products);
+std::unique_ptr<PackedMatrix> make_int8_matrix(int outputs, int inputs, OperandType type,
+                                               std::shared_ptr<Int8Products> products);
 
 }  // namespace shoal::lm::cpu

@@ -1,5 +1,6 @@
 #include "lm/cpu/kernels.hpp"
 
+#include "base/isa.hpp"
 #include "lm/cpu/kernels_by_isa.hpp"
 
 namespace shoal::lm::cpu {
@@ -10,19 +11,13 @@ struct Tables {
   const Kernels<Bf16>* bf16;
 };
 
-Tables best_tables() {
+Tables tables() {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return {&avx512_kernels_f32(), &avx512_kernels_bf16()};
-  if (__builtin_cpu_supports("avx2")) return {&avx2_kernels_f32(), &avx2_kernels_bf16()};
+  if (used_isa() >= Isa::avx512_bf16) return {&avx512_kernels_f32(), &avx512_bf16_kernels_bf16()};
+  if (used_isa() >= Isa::avx512) return {&avx512_kernels_f32(), &avx512_kernels_bf16()};
+  if (used_isa() >= Isa::avx2) return {&avx2_kernels_f32(), &avx2_kernels_bf16()};
 #endif
   return {&baseline_kernels_f32(), &baseline_kernels_bf16()};
-}
-
-const Tables& tables() {
-  static const Tables chosen = best_tables();
-  return chosen;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ inline constexpr int block_positions = 16;
 inline constexpr int max_head_dim = 256;
 
 /// One query head of one row against the keys and values of its sequence.
-/// Of a block, the head's part at @p offset is K as [head_dim][16], then V as [16][head_dim].
+/// Of a block, the head's part at @p offset holds the keys of its 16 positions, then the values, in the kernels' order.
+/// In bf16 the query and the softmax's weights are rounded too, as Hugging Face does.
 template <class T>
 struct AttentionTask {
   const float* query;  ///< [head_dim]
@@ -73,7 +74,10 @@ struct Kernels {
   void (*swiglu)(const float* gate, const float* up, int n, T* out);
   /// out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016); n a multiple of 16.
   void (*gelu_tanh)(const float* x, int n, T* out);
-  void (*convert)(const float* x, int n, T* out);  ///< n a multiple of 16
+  void (*add)(const float* from, int n, float* to);  ///< to += from
+  /// One head's key or value of one position; @p keys and @p values as AttentionTask describes them.
+  void (*store_key)(const float* key, int head_dim, int slot, T* keys);
+  void (*store_value)(const float* value, int head_dim, int slot, T* values);
   /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
   void (*attend)(const AttentionTask<T>& task);
   void (*multiply)(const PanelTask<T>& task);
@@ -82,7 +86,7 @@ struct Kernels {
   void (*scale_sums)(const ScaleTask& task);
 };
 
-/// For the processor at hand.
+/// For the instruction set in use.
 template <class T>
 const Kernels<T>& kernels();
 

@@ -157,9 +157,10 @@ void gelu_tanh(const float* x, int n, T* out) {
   }
 }
 
-template <class T>
-void convert(const float* x, int n, T* out) {
-  for (int i = 0; i < n; i += lanes) store(load(x + i), out + i);
+void add(const float* from, int n, float* to) {
+  int i = 0;
+  for (; i + lanes <= n; i += lanes) store(load(to + i) + load(from + i), to + i);
+  for (; i < n; ++i) to[i] += from[i];
 }
 
 /// Positions whose scores are kept before their values are added: a fixed size, so that a row's bits do not depend on
@@ -182,72 +183,158 @@ SHOAL_KERNEL const T* keys_at(const AttentionTask<T>& task, int position) {
   return reinterpret_cast<const T*>(task.blocks[position / lanes]) + task.offset;
 }
 
+// In single precision keys lie as [head_dim][16] and values as [16][head_dim]. In bf16 two neighbours lie together, as
+// the processor's dot products want them: keys as [head_dim / 2][16][2], values as [8][head_dim][2]. A product of two
+// bf16 is exact in single precision, so that a dot product has the same bits with and without such instructions.
+
+inline void store_key(const float* key, int head_dim, int slot, float* keys) {
+  for (int d = 0; d < head_dim; ++d) keys[d * lanes + slot] = key[d];
+}
+inline void store_key(const float* key, int head_dim, int slot, Bf16* keys) {
+  for (int d = 0; d < head_dim; d += lanes) {
+    Bf16 row[lanes];
+    store(load(key + d), row);
+    for (int i = 0; i < lanes; i += 2)
+      __builtin_memcpy(keys + ((d + i) / 2 * lanes + slot) * 2, row + i, 2 * sizeof *row);
+  }
+}
+
+inline void store_value(const float* value, int head_dim, int slot, float* values) {
+  __builtin_memcpy(values + slot * head_dim, value, sizeof(float) * static_cast<std::size_t>(head_dim));
+}
+/// Writes no neighbour: another thread may.
+inline void store_value(const float* value, int head_dim, int slot, Bf16* values) {
+  Bf16* pairs = values + slot / 2 * 2 * head_dim;
+  for (int d = 0; d < head_dim; d += lanes) {
+    Bf16 row[lanes];
+    store(load(value + d), row);
+    for (int i = 0; i < lanes; ++i) pairs[2 * (d + i) + slot % 2] = row[i];
+  }
+}
+
+struct Pairs {
+  Words words;  ///< each an odd element above an even one
+};
+SHOAL_KERNEL Pairs load_pairs(const Bf16* from) {
+  Pairs pairs;
+  __builtin_memcpy(&pairs, from, sizeof pairs);
+  return pairs;
+}
+/// One pair, 16 times.
+SHOAL_KERNEL Pairs repeat_pair(const Bf16* from) {
+  std::uint32_t pair;
+  __builtin_memcpy(&pair, from, sizeof pair);
+  return {Words{} + pair};
+}
+/// sum + odd a * odd b + even a * even b, in this order.
+SHOAL_KERNEL Floats add_products(Floats sum, Pairs a, Pairs b) {
+#ifdef __AVX512BF16__
+  return reinterpret_cast<Floats>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a.words),
+                                                   reinterpret_cast<__m512bh>(b.words)));
+#else
+  const Words odd = Words{} + 0xFFFF0000U;
+  sum += reinterpret_cast<Floats>(a.words & odd) * reinterpret_cast<Floats>(b.words & odd);
+  return sum + reinterpret_cast<Floats>(a.words << 16U) * reinterpret_cast<Floats>(b.words << 16U);
+#endif
+}
+
 /// Scores of a block's 16 positions.
-template <class T>
-SHOAL_KERNEL Floats dot_keys(const float* query, const T* keys, int head_dim) {
+SHOAL_KERNEL Floats dot_keys(const float* query, const float* keys, int head_dim) {
   Floats s[4]{};
   for (int d = 0; d < head_dim; d += 4)
     for (int i = 0; i < 4; ++i) s[i] += query[d + i] * load(keys + (d + i) * lanes);
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
+SHOAL_KERNEL Floats dot_keys(const Bf16* query, const Bf16* keys, int head_dim) {
+  Floats s[4]{};
+  for (int d = 0; d < head_dim; d += 8)
+    for (int i = 0; i < 4; ++i)
+      s[i] = add_products(s[i], repeat_pair(query + d + 2 * i), load_pairs(keys + (d + 2 * i) * lanes));
+  return (s[0] + s[1]) + (s[2] + s[3]);
+}
 
 /// @return the largest score
 template <class T>
-SHOAL_KERNEL float score_window(const AttentionTask<T>& task, int begin, int end, Floats* scores) {
+SHOAL_KERNEL float score_window(const AttentionTask<T>& task, const T* query, int begin, int end, Floats* scores) {
   Floats top = Floats{} - infinity;
   for (int p = begin; p < end; p += lanes) {
-    *scores = keep_first(dot_keys(task.query, keys_at(task, p), task.head_dim) * task.scale, end - p);
+    *scores = keep_first(dot_keys(query, keys_at(task, p), task.head_dim) * task.scale, end - p);
     if (p < task.first) *scores = drop_first(*scores, task.first - p);
     top = larger(*scores++, top);
   }
   return maximum(top);
 }
 
-/// Adds the weighted values of dimensions [d, d + tile * 16); even and odd positions apart, for speed.
+/// Adds one block's @p count weighted values of dimensions [d, d + tile * 16); even and odd ones apart, for speed.
+template <int tile>
+SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* weights, int count, Floats* even,
+                                   Floats* odd) {
+  for (int j = 0; j + 1 < count; j += 2)
+    for (int t = 0; t < tile; ++t) {
+      even[t] += weights[j] * load(values + j * head_dim + t * lanes);
+      odd[t] += weights[j + 1] * load(values + (j + 1) * head_dim + t * lanes);
+    }
+  if (count % 2 == 0) return;
+  for (int t = 0; t < tile; ++t) even[t] += weights[count - 1] * load(values + (count - 1) * head_dim + t * lanes);
+}
+template <int tile>
+SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* weights, int count, Floats* even,
+                                   Floats* odd) {
+  const auto add = [&](int j, Words mask, Floats* sums) {
+    for (int t = 0; t < tile; ++t) {
+      Pairs pair = load_pairs(values + j * head_dim + 2 * t * lanes);
+      pair.words &= mask;
+      sums[t] = add_products(sums[t], repeat_pair(weights + j), pair);
+    }
+  };
+  int j = 0;
+  for (; j + 3 < count; j += 4) {
+    add(j, ~Words{}, even);
+    add(j + 2, ~Words{}, odd);
+  }
+  for (; j + 1 < count; j += 2) add(j, ~Words{}, even);
+  if (j < count) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
+}
+
+/// Where the values of dimension d begin.
+SHOAL_KERNEL const float* values_from(const float* values, int d) { return values + d; }
+SHOAL_KERNEL const Bf16* values_from(const Bf16* values, int d) { return values + 2 * d; }
+
 template <int tile, class T>
-SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const float* weights, int d,
-                             Floats* sums) {
+SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const T* weights, int d, Floats* sums) {
   Floats even[tile]{};
   Floats odd[tile]{};
-  for (int p = begin; p < end; p += lanes, weights += lanes) {
-    const T* values = keys_at(task, p) + task.head_dim * lanes + d;
-    const int count = end - p < lanes ? end - p : lanes;
-    for (int j = 0; j + 1 < count; j += 2)
-      for (int t = 0; t < tile; ++t) {
-        even[t] += weights[j] * load(values + j * task.head_dim + t * lanes);
-        odd[t] += weights[j + 1] * load(values + (j + 1) * task.head_dim + t * lanes);
-      }
-    if (count % 2 != 0)
-      for (int t = 0; t < tile; ++t)
-        even[t] += weights[count - 1] * load(values + (count - 1) * task.head_dim + t * lanes);
-  }
+  for (int p = begin; p < end; p += lanes, weights += lanes)
+    add_block_values<tile>(values_from(keys_at(task, p) + task.head_dim * lanes, d), task.head_dim, weights,
+                           end - p < lanes ? end - p : lanes, even, odd);
   for (int t = 0; t < tile; ++t) sums[t] += even[t] + odd[t];
 }
 
 /// Blocks that lie wholly before the first position that the row sees are left out.
 template <class T>
 void attend(const AttentionTask<T>& task) {
+  T query[max_head_dim];
+  for (int d = 0; d < task.head_dim; d += lanes) store(load(task.query + d), query + d);
   Floats sums[max_head_dim / lanes]{};
   Floats totals{};
   float top = -infinity;
   for (int begin = task.first / lanes * lanes; begin < task.positions; begin += window) {
     const int end = task.positions - begin < window ? task.positions : begin + window;
-    Floats weights[window / lanes];
-    const float found = score_window(task, begin, end, weights);
+    Floats scores[window / lanes];
+    const float found = score_window(task, query, begin, end, scores);
     const float new_top = found > top ? found : top;
     const float shrink = top < new_top - 80.0F ? 0.0F : exponential(Floats{} + (top - new_top))[0];
     totals *= shrink;
+    T weights[window];
     for (int i = 0; begin + i * lanes < end; ++i) {
-      weights[i] = weights[i] < new_top - 80.0F ? Floats{} : exponential(weights[i] - new_top);
-      totals += weights[i];
+      store(scores[i] < new_top - 80.0F ? Floats{} : exponential(scores[i] - new_top), weights + i * lanes);
+      totals += load(weights + i * lanes);
     }
-    const auto* one_by_one = reinterpret_cast<const float*>(weights);
     for (int d = 0; d < task.head_dim / lanes; ++d) sums[d] *= shrink;
-    if (task.head_dim % (2 * lanes) == 0)
-      for (int d = 0; d < task.head_dim; d += 2 * lanes)
-        add_values<2>(task, begin, end, one_by_one, d, sums + d / lanes);
-    else
-      for (int d = 0; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, one_by_one, d, sums + d / lanes);
+    int d = 0;
+    for (; d + 4 * lanes <= task.head_dim; d += 4 * lanes)
+      add_values<4>(task, begin, end, weights, d, sums + d / lanes);
+    for (; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, weights, d, sums + d / lanes);
     top = new_top;
   }
   const float total = sum(totals);
@@ -315,8 +402,8 @@ void scale_sums(const ScaleTask& task) {
 #undef SHOAL_KERNEL
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, head_norm, layer_norm<T>, rotate,       swiglu<T>, gelu_tanh<T>,
-                                convert<T>,  attend<T>, multiply<T>,   round_row<T>, scale_sums};
+constexpr Kernels<T> this_table{rms_norm<T>, head_norm,   layer_norm<T>, rotate,      swiglu<T>,    gelu_tanh<T>, add,
+                                store_key,   store_value, attend<T>,     multiply<T>, round_row<T>, scale_sums};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

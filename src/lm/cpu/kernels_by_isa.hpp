@@ -12,6 +12,7 @@ const Kernels<float>& avx2_kernels_f32();
 const Kernels<Bf16>& avx2_kernels_bf16();
 const Kernels<float>& avx512_kernels_f32();
 const Kernels<Bf16>& avx512_kernels_bf16();
+const Kernels<Bf16>& avx512_bf16_kernels_bf16();
 #endif
 
 }  // namespace shoal::lm::cpu

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
-#include "lm/aligned.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/one_dnn_product.hpp"
@@ -19,37 +19,37 @@ memory::data_type data_type(OperandType type) {
 
 }  // namespace
 
-bool has_fast_bf16() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
+bool has_fast_bf16() { return used_isa() >= Isa::avx512_bf16; }
+
+OperandType operands_of(DType dtype) {
+  if (dtype == DType::f32) return OperandType::f32;
+  return dtype == DType::bf16 || has_fast_bf16() ? OperandType::bf16 : OperandType::f32;
 }
 
 ProductLibrary best_library(OperandType type) {
-#ifdef __x86_64__
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (type == OperandType::f32 ? avx512 : has_fast_bf16()) return ProductLibrary::one_dnn;
-#endif
-  return ProductLibrary::own;
+  const bool keeps_bits = type == OperandType::f32 ? used_isa() >= Isa::avx512 : has_fast_bf16();
+  return keeps_bits ? ProductLibrary::one_dnn : ProductLibrary::own;
 }
 
 namespace {
 
 class OneDnnMatrix final : public PackedMatrix {
  public:
-  OneDnnMatrix(std::shared_ptr<OneDnnProduct> product, const MatrixView& matrix)
-      : product_(std::move(product)), weights_(product_->pack(matrix.data, data_type(matrix.type))) {}
+  explicit OneDnnMatrix(std::shared_ptr<OneDnnProduct> product) : product_(std::move(product)) {}
   [[nodiscard]] std::size_t bytes() const override { return product_->packed().get_size(); }
   void multiply(const void* x, int rows, float* y) const override {
     if (rows > 0) product_->multiply(x, rows, weights_, y);
   }
+  void place(std::shared_ptr<std::byte[]> data) override {
+    data_ = std::move(data);
+    weights_ = product_->weights_at(data_.get());
+  }
+  void fill(const MatrixView& matrix) override { product_->pack(matrix.data, data_type(matrix.type), weights_); }
 
  private:
   std::shared_ptr<OneDnnProduct> product_;
-  memory weights_;
+  std::shared_ptr<std::byte[]> data_;
+  memory weights_;  ///< at data_
 };
 
 void assign(float value, float* to) { *to = value; }
@@ -64,28 +64,29 @@ float element(const MatrixView& matrix, std::size_t index) {
 template <class T>
 class OwnMatrix final : public PackedMatrix {
  public:
-  explicit OwnMatrix(const MatrixView& matrix)
-      : outputs_(matrix.outputs), inputs_(matrix.inputs), weights_(panels() * panel_size()) {
-    parallel_for(panels(), [&](std::size_t panel) {
-      for (std::size_t i = 0; i < panel_size(); ++i) {
-        const std::size_t output = panel * width + i % width;
-        const std::size_t index = output * static_cast<std::size_t>(inputs_) + i / width;
-        assign(output < static_cast<std::size_t>(outputs_) ? element(matrix, index) : 0.0F,
-               &weights_[panel * panel_size() + i]);
-      }
-    });
-  }
-  [[nodiscard]] std::size_t bytes() const override { return weights_.size() * sizeof(T); }
+  OwnMatrix(int outputs, int inputs) : outputs_(outputs), inputs_(inputs) {}
+  [[nodiscard]] std::size_t bytes() const override { return panels() * panel_size() * sizeof(T); }
   void multiply(const void* x, int rows, float* y) const override {
     parallel_for(panels(), [&](std::size_t panel) {
       const int first = static_cast<int>(panel * width);
       kernels<T>().multiply({.x = static_cast<const T*>(x),
                              .rows = rows,
                              .inputs = inputs_,
-                             .panel = weights_.data() + panel * panel_size(),
+                             .panel = weights() + panel * panel_size(),
                              .outputs = std::min(static_cast<int>(width), outputs_ - first),
                              .y = y + first,
                              .stride = outputs_});
+    });
+  }
+  void place(std::shared_ptr<std::byte[]> data) override { data_ = std::move(data); }
+  void fill(const MatrixView& matrix) override {
+    parallel_for(panels(), [&](std::size_t panel) {
+      for (std::size_t i = 0; i < panel_size(); ++i) {
+        const std::size_t output = panel * width + i % width;
+        const std::size_t index = output * static_cast<std::size_t>(inputs_) + i / width;
+        assign(output < static_cast<std::size_t>(outputs_) ? element(matrix, index) : 0.0F,
+               weights() + panel * panel_size() + i);
+      }
     });
   }
 
@@ -93,29 +94,57 @@ class OwnMatrix final : public PackedMatrix {
   static constexpr std::size_t width = 16;
   [[nodiscard]] std::size_t panels() const { return (static_cast<std::size_t>(outputs_) + width - 1) / width; }
   [[nodiscard]] std::size_t panel_size() const { return static_cast<std::size_t>(inputs_) * width; }
+  [[nodiscard]] T* weights() const { return reinterpret_cast<T*>(data_.get()); }
 
   int outputs_;
   int inputs_;
-  AlignedVector<T> weights_;
+  std::shared_ptr<std::byte[]> data_;
 };
 
 }  // namespace
 
-MatrixPacker::MatrixPacker(OperandType type, WeightFormat format) : MatrixPacker(type, best_library(type)) {
+MatrixPacker::MatrixPacker(OperandType type, WeightFormat format, WeightMemory memory)
+    : MatrixPacker(type, best_library(type)) {
+  memory_ = std::move(memory);
   if (format == WeightFormat::int8) int8_ = std::make_shared<Int8Products>();
 }
 
-PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {
-  if (int8_) return pack_int8(matrix, type_, int8_);
+std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
+  if (int8_) return make_int8_matrix(outputs, inputs, type_, int8_);
   if (library_ == ProductLibrary::own) {
-    if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(matrix);
-    return std::make_unique<OwnMatrix<float>>(matrix);
+    if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(outputs, inputs);
+    return std::make_unique<OwnMatrix<float>>(outputs, inputs);
   }
-  auto& product = products_[{matrix.outputs, matrix.inputs}];
+  auto& product = products_[{outputs, inputs}];
   if (!product)
-    product = std::make_shared<OneDnnProduct>(matrix.outputs, matrix.inputs,
+    product = std::make_shared<OneDnnProduct>(outputs, inputs,
                                               ProductTypes{data_type(type_), data_type(type_), memory::data_type::f32});
-  return std::make_unique<OneDnnMatrix>(product, matrix);
+  return std::make_unique<OneDnnMatrix>(product);
+}
+
+PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {
+  auto packed = make(matrix.outputs, matrix.inputs);
+  packed->place(memory_.take(packed->bytes()).data);
+  packed->fill(matrix);
+  return packed;
+}
+
+PackedMatrixPtr MatrixPacker::pack_later(MatrixSource matrix) {
+  auto packed = make(matrix.outputs, matrix.inputs);
+  PackedBytes bytes = memory_.take(packed->bytes());
+  packed->place(bytes.data);
+  if (bytes.ours)
+    jobs_.push_back([matrix = std::move(matrix), to = packed.get(), at = bytes.data.get()] {
+      WeightMemory::populate({at, to->bytes()});
+      AlignedVector<std::byte> copy;
+      to->fill(matrix.read(&copy));
+    });
+  return packed;
+}
+
+void MatrixPacker::finish() {
+  parallel_for(jobs_.size(), [&](std::size_t i) { jobs_[i](); });
+  jobs_.clear();
 }
 
 }  // namespace shoal::lm::cpu

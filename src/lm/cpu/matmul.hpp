@@ -4,11 +4,15 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "lm/aligned.hpp"
 #include "lm/number_formats.hpp"
+#include "lm/weight_memory.hpp"
 
 namespace shoal::lm::cpu {
 
@@ -22,6 +26,9 @@ inline constexpr OperandType operand_type<Bf16> = OperandType::bf16;
 /// True if bf16 products run on instructions of their own.
 bool has_fast_bf16();
 
+/// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
+OperandType operands_of(DType dtype);
+
 /// A weight matrix as a checkpoint stores it: [outputs, inputs], row-major.
 struct MatrixView {
   int outputs = 0;
@@ -30,11 +37,23 @@ struct MatrixView {
   const void* data = nullptr;
 };
 
+/// A weight matrix that is read when it is packed, and only where it is.
+struct MatrixSource {
+  int outputs = 0;
+  int inputs = 0;
+  /// @param copy room for the matrix, if the checkpoint does not have it in one piece
+  std::function<MatrixView(AlignedVector<std::byte>* copy)> read;
+};
+
 /// y = x W^T. Uses all of the rank's worker threads inside.
 class PackedMatrix {
  public:
   virtual ~PackedMatrix() = default;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
+  /// The weights lie, or will lie, at @p data: bytes() bytes that begin on a cache line.
+  virtual void place(std::shared_ptr<std::byte[]> data) = 0;
+  /// Packs the weights into their place.
+  virtual void fill(const MatrixView& matrix) = 0;
   /// @param x [rows, inputs] of the operand type @param y [rows, outputs]
   virtual void multiply(const void* x, int rows, float* y) const = 0;
 };
@@ -57,13 +76,22 @@ struct Int8Products;
 class MatrixPacker {
  public:
   /// @param type of the products' operands @param format int8 only if has_vnni()
-  explicit MatrixPacker(OperandType type, WeightFormat format = WeightFormat::as_operands);
+  explicit MatrixPacker(OperandType type, WeightFormat format = WeightFormat::as_operands,
+                        WeightMemory memory = WeightMemory());
   MatrixPacker(OperandType type, ProductLibrary library) : type_(type), library_(library) {}
   [[nodiscard]] PackedMatrixPtr pack(const MatrixView& matrix);
+  /// Its weights are there when finish() returns.
+  [[nodiscard]] PackedMatrixPtr pack_later(MatrixSource matrix);
+  /// Packs on all of the rank's worker threads, a matrix on each.
+  void finish();
 
  private:
+  std::unique_ptr<PackedMatrix> make(int outputs, int inputs);
+
   OperandType type_;
   ProductLibrary library_;
+  WeightMemory memory_;
+  std::vector<std::function<void()>> jobs_;
   std::shared_ptr<Int8Products> int8_;  ///< null unless the weights are packed in int8
   std::map<std::pair<int, int>, std::shared_ptr<OneDnnProduct>> products_;
 };

@@ -1,5 +1,7 @@
 #include "lm/cpu/one_dnn_product.hpp"
 
+#include "base/parallel.hpp"
+
 namespace shoal::lm::cpu {
 namespace {
 
@@ -33,13 +35,13 @@ OneDnnProduct::OneDnnProduct(int outputs, int inputs, ProductTypes types)
                        result(typical_rows))
                   .weights_desc()) {}
 
-memory OneDnnProduct::pack(const void* plain, memory::data_type type) const {
+memory OneDnnProduct::weights_at(void* data) const { return {packed_, one_dnn_engine(), data}; }
+
+void OneDnnProduct::pack(const void* plain, memory::data_type type, memory weights) const {
   memory from({{inputs_, outputs_}, type, memory::format_tag::ba}, one_dnn_engine(), const_cast<void*>(plain));
-  memory packed(packed_, one_dnn_engine());
   dnnl::stream stream(one_dnn_engine());
-  dnnl::reorder(from, packed).execute(stream, from, packed);
+  dnnl::reorder(from, weights).execute(stream, from, weights);
   stream.wait();
-  return packed;
 }
 
 void OneDnnProduct::multiply(const void* x, int rows, const memory& weights, void* y) {
@@ -59,9 +61,10 @@ memory::desc OneDnnProduct::result(int rows) const { return {{rows, outputs_}, t
 
 const dnnl::matmul& OneDnnProduct::compiled(int rows) {
   const std::lock_guard lock(mutex_);
-  auto found = by_rows_.find(rows);
-  if (found == by_rows_.end())
-    found = by_rows_.emplace(rows, dnnl::matmul(describe(operand(rows), packed_, result(rows)))).first;
+  const std::pair key(rows, worker_threads());
+  auto found = by_rows_and_threads_.find(key);
+  if (found == by_rows_and_threads_.end())
+    found = by_rows_and_threads_.emplace(key, dnnl::matmul(describe(operand(rows), packed_, result(rows)))).first;
   return found->second;
 }
 

@@ -6,6 +6,7 @@
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace shoal::lm::cpu {
 
@@ -22,8 +23,10 @@ class OneDnnProduct {
 
   /// Layout of the weights, the same for every number of rows.
   [[nodiscard]] const dnnl::memory::desc& packed() const { return packed_; }
-  /// @p plain, row-major [outputs, inputs] of @p type, in that layout.
-  [[nodiscard]] dnnl::memory pack(const void* plain, dnnl::memory::data_type type) const;
+  /// Weights in that layout which lie, or will lie, at @p data.
+  [[nodiscard]] dnnl::memory weights_at(void* data) const;
+  /// Writes @p plain, row-major [outputs, inputs] of @p type, to @p weights.
+  void pack(const void* plain, dnnl::memory::data_type type, dnnl::memory weights) const;
   /// y[rows, outputs] = x[rows, inputs] W^T
   void multiply(const void* x, int rows, const dnnl::memory& weights, void* y);
 
@@ -37,7 +40,7 @@ class OneDnnProduct {
   ProductTypes types_;
   dnnl::memory::desc packed_;
   std::mutex mutex_;
-  std::map<int, dnnl::matmul> by_rows_;
+  std::map<std::pair<int, int>, dnnl::matmul> by_rows_and_threads_;  ///< a product's threads are compiled into it
 };
 
 }  // namespace shoal::lm::cpu

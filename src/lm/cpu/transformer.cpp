@@ -5,7 +5,9 @@
 #include <string>
 
 #include "base/assert.hpp"
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
+#include "base/stopwatch.hpp"
 #include "lm/available_memory.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
@@ -21,20 +23,19 @@ using cpu::Layer;
 /// Rows computed together: enough to reach the processor's rate, few enough that activations stay in its caches.
 constexpr std::size_t chunk_rows = 256;
 
-void add(std::span<const float> from, float* to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];
-}
-
 /// T: type of the products' operands and of the keys and values.
 template <class T>
 class CpuTransformer final : public Transformer {
  public:
-  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format)
+  CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format,
+                 const NodeShare& node)
       : config_(config),
         file_(std::move(weights)),
         kernels_(cpu::kernels<T>()),
         format_(format),
-        weights_(cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format))) {
+        processes_(node.processes),
+        weights_(
+            cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format, WeightMemory(node)))) {
     if (config.positions == Positions::rotary) frequencies_ = rotary_frequencies(config.rotary);
   }
 
@@ -53,10 +54,14 @@ class CpuTransformer final : public Transformer {
   [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
     return std::make_unique<HostBlockMemory>();
   }
-  [[nodiscard]] std::uint64_t free_block_bytes() const override { return available_memory(); }
+  /// The node's processes open their trees at the same time, each for its share of what is free.
+  [[nodiscard]] std::uint64_t free_block_bytes() const override {
+    return available_memory() / static_cast<std::uint64_t>(processes_);
+  }
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                std::span<float> logits) const override {
+    const ScopedTimer timer(&buffers->seconds.total);
     while (!rows.empty()) {
       const auto chunk = rows.first(std::min(rows.size(), chunk_rows));
       const std::size_t used = forward_chunk(chunk, pool, buffers, logits);
@@ -168,6 +173,7 @@ class CpuTransformer final : public Transformer {
   }
 
   void multiply(const cpu::Linear& linear, Pass* pass, float* y) const {
+    const ScopedTimer timer(&pass->b.seconds.products);
     linear.matrix->multiply(pass->operand(), pass->product_rows(), y);
   }
 
@@ -176,7 +182,7 @@ class CpuTransformer final : public Transformer {
     multiply(linear, pass, pass->b.projected.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) {
       float* x = pass->b.residual.data() + r * hidden();
-      add(std::span(pass->b.projected).subspan(r * hidden(), hidden()), x);
+      kernels_.add(pass->b.projected.data() + r * hidden(), config_.hidden_size, x);
       add(linear.bias, x);
     });
   }
@@ -225,25 +231,31 @@ class CpuTransformer final : public Transformer {
       write_key_value(index, h, r, key + h * config_.head_dim, key + config_.kv_size() + h * config_.head_dim, pass);
   }
 
+  void add(std::span<const float> bias, float* to) const {
+    kernels_.add(bias.data(), static_cast<int>(bias.size()), to);
+  }
+
   void write_key_value(std::size_t layer, int kv_head, std::size_t r, const float* key, const float* value,
                        Pass* pass) const {
     const TokenRow& row = pass->rows[r];
     const int slot = row.position % block_positions;
     const BlockId block = row.table[static_cast<std::size_t>(row.position / block_positions)];
     T* keys = reinterpret_cast<T*>(pass->pool->data(block)) + head_offset(layer, kv_head);
-    T* values = keys + config_.head_dim * block_positions + slot * config_.head_dim;
-    T column[cpu::max_head_dim];
-    kernels_.convert(key, config_.head_dim, column);
-    for (int d = 0; d < config_.head_dim; ++d) keys[d * block_positions + slot] = column[d];
-    kernels_.convert(value, config_.head_dim, values);
+    kernels_.store_key(key, config_.head_dim, slot, keys);
+    kernels_.store_value(value, config_.head_dim, slot, keys + config_.head_dim * block_positions);
   }
 
+  /// One head after the other: the blocks that rows share are read from the nearest cache, by all rows but the first.
   void attend_all(std::size_t index, Pass* pass) const {
-    const auto kv_heads = static_cast<std::size_t>(config_.kv_heads);
-    parallel_for(pass->rows.size() * kv_heads, [&](std::size_t i) {
+    const ScopedTimer timer(&pass->b.seconds.attention);
+    constexpr std::size_t tile = 16;
+    const std::size_t rows = pass->rows.size(), tiles = (rows + tile - 1) / tile;
+    parallel_for(static_cast<std::size_t>(config_.kv_heads) * tiles, [&](std::size_t i) {
       const int group = config_.heads / config_.kv_heads;
-      const int first = static_cast<int>(i % kv_heads) * group;
-      for (int head = first; head < first + group; ++head) attend(index, i / kv_heads, head, pass);
+      const int first = static_cast<int>(i / tiles) * group;
+      const std::size_t begin = i % tiles * tile;
+      for (std::size_t r = begin; r < std::min(begin + tile, rows); ++r)
+        for (int head = first; head < first + group; ++head) attend(index, r, head, pass);
     });
   }
 
@@ -262,6 +274,7 @@ class CpuTransformer final : public Transformer {
   }
 
   std::size_t write_logits(Pass* pass, std::span<float> logits) const {
+    const ScopedTimer timer(&pass->b.seconds.head);
     int count = 0;
     for (std::size_t r = 0; r < pass->rows.size(); ++r) {
       if (pass->rows[r].logits == Logits::no) continue;
@@ -280,6 +293,7 @@ class CpuTransformer final : public Transformer {
   std::shared_ptr<const Safetensors> file_;
   const cpu::Kernels<T>& kernels_;
   cpu::WeightFormat format_;
+  int processes_;  ///< of the node
   cpu::TransformerWeights weights_;
   std::vector<double> frequencies_;  ///< of rotary positions
 };
@@ -298,14 +312,17 @@ void check_widths(const TransformerConfig& config) {
 }  // namespace
 
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
-                                                  std::shared_ptr<const Safetensors> weights, DType dtype) {
+                                                  std::shared_ptr<const Safetensors> weights,
+                                                  const LoadOptions& options) {
   check_widths(config);
+  const DType dtype = options.dtype;
   if (dtype == DType::int8 && !cpu::has_vnni())
-    throw ModelError("--dtype int8 is not available (this processor has no VNNI instructions) use bf16 or f32");
+    throw ModelError("--dtype int8 is not available (the instruction set in use, " + name_of(used_isa()) +
+                     ", has no VNNI instructions) use bf16 or f32");
   const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
-  if (dtype == DType::bf16 || (dtype != DType::f32 && cpu::has_fast_bf16()))
-    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format);
-  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format);
+  if (cpu::operands_of(dtype) == cpu::OperandType::bf16)
+    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, options.node);
+  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format, options.node);
 }
 
 }  // namespace shoal::lm

@@ -24,9 +24,10 @@ class FamilyReader {
     w.embedding = &in_.tensor(prefix_ + names_.embedding + ".weight", {c_.vocabulary_size, c_.hidden_size});
     if (c_.positions == Positions::learned)
       w.positions = &in_.tensor(prefix_ + names_.positions + ".weight", {c_.max_position, c_.hidden_size});
+    w.head = head(*w.embedding);  // the largest matrix first, see WeightMemory::take
     for (int i = 0; i < c_.layers; ++i) w.layers.push_back(layer(prefix_ + names_.layer + std::to_string(i) + "."));
     w.final_norm = norm(prefix_ + names_.final_norm);
-    w.head = head(*w.embedding);
+    in_.finish();
     w.parameters = in_.parameters();
     w.bytes = in_.packed_bytes() + w.embedding->bytes.size();
     if (w.positions != nullptr) w.bytes += w.positions->bytes.size();

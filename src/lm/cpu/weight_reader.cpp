@@ -1,58 +1,58 @@
 #include "lm/cpu/weight_reader.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <span>
 
 namespace shoal::lm::cpu {
 namespace {
 
-/// Tensors with equal inputs, one below the other, in a type that the packer reads.
-class StackedMatrix {
- public:
-  explicit StackedMatrix(std::vector<const Tensor*> parts) : parts_(std::move(parts)) {
-    const auto type = parts_.front()->type;
-    const bool direct = std::all_of(parts_.begin(), parts_.end(),
-                                    [&](const Tensor* t) { return t->type == type && type != StorageType::f16; });
-    view_.inputs = static_cast<int>(parts_.front()->shape[1]);
-    for (const Tensor* part : parts_) view_.outputs += static_cast<int>(part->shape[0]);
-    view_.type = direct && type == StorageType::bf16 ? OperandType::bf16 : OperandType::f32;
-    if (direct && parts_.size() == 1 && is_aligned(parts_.front()->bytes.data()))
-      view_.data = parts_.front()->bytes.data();
+/// A header may end anywhere.
+bool is_aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % sizeof(float) == 0; }
+
+/// Tensors with equal inputs, one below the other, in a type that the packer reads: in @p copy if that is needed.
+MatrixView stack(const std::vector<const Tensor*>& parts, AlignedVector<std::byte>* copy) {
+  const auto type = parts.front()->type;
+  const bool direct = std::all_of(parts.begin(), parts.end(),
+                                  [&](const Tensor* t) { return t->type == type && type != StorageType::f16; });
+  MatrixView view{.outputs = 0,
+                  .inputs = static_cast<int>(parts.front()->shape[1]),
+                  .type = direct && type == StorageType::bf16 ? OperandType::bf16 : OperandType::f32,
+                  .data = parts.front()->bytes.data()};
+  std::size_t elements = 0;
+  for (const Tensor* part : parts) {
+    view.outputs += static_cast<int>(part->shape[0]);
+    elements += part->elements();
+  }
+  if (direct && parts.size() == 1 && is_aligned(parts.front()->bytes.data())) return view;
+  copy->resize(std::max(copy->size(), elements * (view.type == OperandType::bf16 ? 2 : 4)));
+  std::byte* at = copy->data();
+  for (const Tensor* part : parts) {
+    if (direct)
+      std::memcpy(at, part->bytes.data(), part->bytes.size());
     else
-      view_.data = direct ? copy_bytes() : convert();
+      part->read(0, {reinterpret_cast<float*>(at), part->elements()});
+    at += part->elements() * (view.type == OperandType::bf16 ? 2 : 4);
   }
-  [[nodiscard]] const MatrixView& view() const { return view_; }
+  view.data = copy->data();
+  return view;
+}
 
- private:
-  /// A header may end anywhere.
-  static bool is_aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % sizeof(float) == 0; }
-  const void* copy_bytes() {
-    for (const Tensor* part : parts_) bytes_.insert(bytes_.end(), part->bytes.begin(), part->bytes.end());
-    return bytes_.data();
+/// Tensors with equal inputs, stored [inputs, outputs].
+MatrixView stack_transposed(const std::vector<const Tensor*>& parts, AlignedVector<std::byte>* copy) {
+  const auto inputs = static_cast<std::size_t>(parts.front()->shape[0]);
+  std::size_t outputs = 0;
+  for (const Tensor* part : parts) outputs += static_cast<std::size_t>(part->shape[1]);
+  copy->resize(outputs * inputs * sizeof(float));
+  auto* row = reinterpret_cast<float*>(copy->data());
+  for (const Tensor* part : parts) {
+    const std::vector<float> stored = part->read_all();
+    const auto width = static_cast<std::size_t>(part->shape[1]);
+    for (std::size_t o = 0; o < width; ++o, row += inputs)
+      for (std::size_t i = 0; i < inputs; ++i) row[i] = stored[i * width + o];
   }
-  const void* convert() {
-    floats_.resize(static_cast<std::size_t>(view_.outputs) * static_cast<std::size_t>(view_.inputs));
-    std::size_t at = 0;
-    for (const Tensor* part : parts_) {
-      part->read(0, std::span(floats_).subspan(at, part->elements()));
-      at += part->elements();
-    }
-    return floats_.data();
-  }
-  std::vector<const Tensor*> parts_;
-  std::vector<std::byte> bytes_;
-  std::vector<float> floats_;
-  MatrixView view_;
-};
-
-/// Appends the tensor, stored [inputs, outputs], as rows of outputs.
-void append_transposed(const Tensor& tensor, std::vector<float>* rows) {
-  const std::vector<float> stored = tensor.read_all();
-  const auto inputs = static_cast<std::size_t>(tensor.shape[0]), outputs = static_cast<std::size_t>(tensor.shape[1]);
-  const std::size_t begin = rows->size();
-  rows->resize(begin + stored.size());
-  for (std::size_t i = 0; i < inputs; ++i)
-    for (std::size_t o = 0; o < outputs; ++o) (*rows)[begin + o * inputs + i] = stored[i * outputs + o];
+  return {static_cast<int>(outputs), static_cast<int>(inputs), OperandType::f32, copy->data()};
 }
 
 }  // namespace
@@ -65,20 +65,20 @@ const Tensor& WeightReader::tensor(const std::string& name, std::vector<std::int
 
 PackedMatrixPtr WeightReader::matrix(const std::vector<Part>& parts, int inputs, MatrixLayout layout) {
   std::vector<const Tensor*> tensors;
-  std::vector<float> rows;
-  int outputs = 0;
-  for (const Part& part : parts) {
-    outputs += part.outputs;
-    if (layout == MatrixLayout::outputs_inputs)
-      tensors.push_back(&tensor(part.name + ".weight", {part.outputs, inputs}));
-    else
-      append_transposed(tensor(part.name + ".weight", {inputs, part.outputs}), &rows);
-  }
-  if (layout == MatrixLayout::outputs_inputs) return pack(StackedMatrix(std::move(tensors)).view());
-  return pack({outputs, inputs, OperandType::f32, rows.data()});
+  for (const Part& part : parts)
+    tensors.push_back(layout == MatrixLayout::outputs_inputs ? &tensor(part.name + ".weight", {part.outputs, inputs})
+                                                             : &tensor(part.name + ".weight", {inputs, part.outputs}));
+  const auto add = [](int sum, const Part& part) { return sum + part.outputs; };
+  const int outputs = std::accumulate(parts.begin(), parts.end(), 0, add);
+  if (layout == MatrixLayout::outputs_inputs)
+    return pack({outputs, inputs, [tensors](auto* copy) { return stack(tensors, copy); }});
+  return pack({outputs, inputs, [tensors](auto* copy) { return stack_transposed(tensors, copy); }});
 }
 
-PackedMatrixPtr WeightReader::matrix(const Tensor& tensor) { return pack(StackedMatrix({&tensor}).view()); }
+PackedMatrixPtr WeightReader::matrix(const Tensor& tensor) {
+  return pack({static_cast<int>(tensor.shape[0]), static_cast<int>(tensor.shape[1]),
+               [&tensor](auto* copy) { return stack({&tensor}, copy); }});
+}
 
 std::vector<float> WeightReader::biases(const std::vector<Part>& parts) {
   std::vector<float> all;
@@ -89,8 +89,8 @@ std::vector<float> WeightReader::biases(const std::vector<Part>& parts) {
   return all;
 }
 
-PackedMatrixPtr WeightReader::pack(const MatrixView& view) {
-  PackedMatrixPtr packed = packer_.pack(view);
+PackedMatrixPtr WeightReader::pack(MatrixSource source) {
+  PackedMatrixPtr packed = packer_.pack_later(std::move(source));
   bytes_ += packed->bytes();
   return packed;
 }

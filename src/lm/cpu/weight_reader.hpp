@@ -28,11 +28,14 @@ class WeightReader {
   PackedMatrixPtr matrix(const Tensor& tensor);
   std::vector<float> biases(const std::vector<Part>& parts);
 
+  /// The matrices' weights are there when this returns.
+  void finish() { packer_.finish(); }
+
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
   [[nodiscard]] std::uint64_t packed_bytes() const { return bytes_; }
 
  private:
-  PackedMatrixPtr pack(const MatrixView& view);
+  PackedMatrixPtr pack(MatrixSource source);
 
   const Safetensors& weights_;
   MatrixPacker packer_;

@@ -66,10 +66,11 @@ std::string cuda_problem(int gpu) {
 }
 
 std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,
-                                                   std::shared_ptr<const Safetensors> weights, DType dtype, int gpu) {
-  if (const std::string problem = cuda_problem(gpu); !problem.empty())
+                                                   std::shared_ptr<const Safetensors> weights,
+                                                   const LoadOptions& options) {
+  if (const std::string problem = cuda_problem(options.device.gpu); !problem.empty())
     throw ModelError("no GPU can be used (" + problem + ") use --device cpu");
-  return loaded_plugin().plugin->load_transformer(config, std::move(weights), dtype, gpu);
+  return loaded_plugin().plugin->load_transformer(config, std::move(weights), options);
 }
 
 }  // namespace shoal::lm

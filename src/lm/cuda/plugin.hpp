@@ -17,7 +17,8 @@ struct CudaPlugin {
   std::string (*problem)(int gpu);
   /// @throws ModelError
   std::unique_ptr<Transformer> (*load_transformer)(const TransformerConfig& config,
-                                                   std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+                                                   std::shared_ptr<const Safetensors> weights,
+                                                   const LoadOptions& options);
   GpuLinkId (*make_link_id)();
   /// Collective over @p size ranks. @throws Error
   std::unique_ptr<GpuLinks> (*join_links)(const GpuLinkId& id, int rank, int size, int gpu, double patience_s);
@@ -38,6 +39,7 @@ std::string cuda_problem(int gpu);
 
 /// @throws ModelError
 std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,
-                                                   std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+                                                   std::shared_ptr<const Safetensors> weights,
+                                                   const LoadOptions& options);
 
 }  // namespace shoal::lm

@@ -98,10 +98,11 @@ class Gpu {
 class CudaTransformer final : public Transformer {
  public:
   CudaTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> file, WeightFormat format,
-                  int gpu)
+                  Device device)
       : config_(config),
         format_(format),
-        gpu_(gpu),
+        gpu_(device.gpu),
+        ranks_(device.ranks),
         sights_(distinct(config.windows)),
         weights_(upload_weights(config_, *file, format, stream_)),
         activations_(config_, format),
@@ -135,7 +136,7 @@ class CudaTransformer final : public Transformer {
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
     gpu_.use();
     const std::size_t free = gpu_.free_bytes();
-    return free - std::min(free, memory_reserve);
+    return (free - std::min(free, memory_reserve)) / static_cast<std::size_t>(ranks_);
   }
   [[nodiscard]] bool prepare_sampling(const Vocabulary& vocabulary) override {
     gpu_.use();
@@ -338,7 +339,8 @@ class CudaTransformer final : public Transformer {
 
   TransformerConfig config_;
   WeightFormat format_;
-  Gpu gpu_;  ///< before all that lies on it
+  Gpu gpu_;    ///< before all that lies on it
+  int ranks_;  ///< that compute on this GPU
   Stream stream_;
   std::vector<int> sights_;
   DeviceWeights weights_;
@@ -393,13 +395,13 @@ std::string problem_of(int gpu) {
 }
 
 std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
-                                              std::shared_ptr<const Safetensors> weights, DType dtype, int gpu) {
-  if (dtype == DType::f32)
+                                              std::shared_ptr<const Safetensors> weights, const LoadOptions& options) {
+  if (options.dtype == DType::f32)
     throw ModelError("--dtype f32 is not available on a GPU (GPUs compute in bf16 or int8) use another");
   check_widths(config);
-  const auto format = dtype == DType::int8 ? WeightFormat::int8 : WeightFormat::bf16;
-  check_memory(config, format, Gpu(gpu));
-  return std::make_unique<CudaTransformer>(config, std::move(weights), format, gpu);
+  const auto format = options.dtype == DType::int8 ? WeightFormat::int8 : WeightFormat::bf16;
+  check_memory(config, format, Gpu(options.device.gpu));
+  return std::make_unique<CudaTransformer>(config, std::move(weights), format, options.device);
 }
 
 }  // namespace shoal::lm::cuda

@@ -11,9 +11,9 @@ namespace shoal::lm::cuda {
 /// Why CUDA cannot use a GPU; empty if it can.
 std::string problem_of(int gpu);
 
-/// @param gpu its number among those that the process sees
+/// On options.device.
 /// @throws ModelError
 std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
-                                              std::shared_ptr<const Safetensors> weights, DType dtype, int gpu);
+                                              std::shared_ptr<const Safetensors> weights, const LoadOptions& options);
 
 }  // namespace shoal::lm::cuda

@@ -17,7 +17,8 @@ namespace shoal::lm::cuda {
 namespace {
 
 std::unique_ptr<Transformer> load_on_gpu(const std::string& name, DType dtype) {
-  return load_transformer(load_config(fixture(name)), std::make_shared<const Safetensors>(fixture(name)), dtype, 0);
+  return load_transformer(load_config(fixture(name)), std::make_shared<const Safetensors>(fixture(name)),
+                          {.dtype = dtype});
 }
 
 class CudaParity : public testing::TestWithParam<std::tuple<const char*, DType>> {};

@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-namespace shoal::smc {
+namespace shoal {
 
 class Stopwatch {
  public:
@@ -28,4 +28,4 @@ class ScopedTimer {
   Stopwatch watch_;
 };
 
-}  // namespace shoal::smc
+}  // namespace shoal

@@ -1,0 +1,24 @@
+// ContextMemory: what the contexts of a run may come to take, every one of them distinct, and how many fit.
+#pragma once
+
+#include <cstdint>
+
+#include "shoal/language_model.hpp"
+
+namespace shoal::lm {
+
+struct ContextMemory {
+  std::uint64_t block_bytes = 0;       ///< of 16 positions
+  std::uint64_t logits_row_bytes = 0;  ///< of one context
+
+  /// Bytes at the most, for contexts that share @p prompt tokens.
+  [[nodiscard]] std::uint64_t needed(std::uint64_t prompt, ContextLimits limits) const;
+  /// How many contexts with @p new_tokens fit into @p bytes.
+  [[nodiscard]] std::uint64_t most_contexts(std::uint64_t prompt, int new_tokens, std::uint64_t bytes) const;
+  /// How many new tokens of @p contexts fit into @p bytes; negative if not even none.
+  [[nodiscard]] int most_new_tokens(std::uint64_t prompt, int contexts, std::uint64_t bytes) const;
+};
+
+ContextMemory context_memory(const ModelSummary& model);
+
+}  // namespace shoal::lm

@@ -1,0 +1,57 @@
+#include "lm/model_summary.hpp"
+
+#include "base/isa.hpp"
+#include "lm/cpu/matmul.hpp"
+#include "lm/fingerprint.hpp"
+#include "lm/json_file.hpp"
+#include "lm/part_sizes.hpp"
+#include "lm/tensor_names.hpp"
+
+namespace shoal::lm {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) {
+  Fnv1a hash;
+  hash.add(read_text_file(folder / "config.json"));
+  hash.add(weights.fingerprint());
+  return to_hex(hash.value());
+}
+
+std::size_t stored_bytes(const TransformerConfig& config, const Safetensors& weights) {
+  const TensorNames& names = tensor_names(config.architecture);
+  const std::string name = names.embedding + ".weight";
+  const Tensor& embedding =
+      weights.get((weights.contains(name) ? "" : names.prefix) + name, {config.vocabulary_size, config.hidden_size});
+  return embedding.bytes.size() / embedding.elements();
+}
+
+std::string type_name(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
+
+}  // namespace
+
+ModelSummary summarize(std::string id, const fs::path& folder, const TransformerConfig& config,
+                       const Safetensors& weights, DType dtype) {
+  const cpu::OperandType operands = cpu::operands_of(dtype);
+  const std::uint64_t kv_bytes = operands == cpu::OperandType::bf16 ? 2 : 4;
+  const DType products = dtype == DType::int8 ? dtype : operands == cpu::OperandType::bf16 ? DType::bf16 : DType::f32;
+  ModelSummary summary{.id = std::move(id),
+                       .architecture = config.architecture,
+                       .device = "cpu",
+                       .isa = name_of(used_isa()),
+                       .dtype = type_name(products),
+                       .hash = checkpoint_hash(folder, weights),
+                       .kv_bytes_per_token = 2 * kv_bytes * static_cast<std::uint64_t>(config.layers) *
+                                             static_cast<std::uint64_t>(config.kv_size()),
+                       .vocabulary_size = config.vocabulary_size,
+                       .max_context = config.max_position,
+                       .parts = part_sizes(config, products, stored_bytes(config, weights))};
+  for (const ModelPart& part : summary.parts) {
+    summary.parameters += part.parameters;
+    summary.weight_bytes += part.bytes;
+  }
+  return summary;
+}
+
+}  // namespace shoal::lm

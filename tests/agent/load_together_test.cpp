@@ -1,0 +1,65 @@
+#include "agent/load_together.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/parallel.hpp"
+#include "lm/cpu/int8_matrix.hpp"
+
+namespace shoal::agent {
+namespace {
+
+using cluster::World;
+
+World& world() { return *World::shared(); }
+
+std::vector<float> logits_of(const LanguageModel& model) {
+  const auto prompt = model.encode("Tell me about parallel processing.", SpecialTokens::yes);
+  const auto tree = model.open(prompt, {1, 1});
+  std::vector<float> logits(static_cast<std::size_t>(model.vocabulary().size()));
+  const ContextId root = tree->root();
+  tree->forward(std::span(&root, 1), logits);
+  return logits;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST(LoadTogether, SharedWeightsGiveTheBitsOfOnesOwn) {
+  for (const DType dtype : {DType::f32, DType::automatic, DType::int8}) {
+    if (dtype == DType::int8 && !lm::cpu::has_vnni()) continue;
+    const auto own = load_model("minnow", {.dtype = dtype});
+    const auto shared = load_together(&world(), "minnow", {.dtype = dtype});
+
+    EXPECT_TRUE(same_bits(logits_of(*shared), logits_of(*own))) << shared->summary().dtype;
+    EXPECT_EQ(shared->summary().weight_bytes, own->summary().weight_bytes);
+    world().together([] {});  // all have read before any lets go
+  }
+}
+
+TEST(LoadTogether, ARankThatFailsFailsAll) {
+  for (int failing = 0; failing < world().size(); ++failing) {
+    const bool fails = world().rank().value() == failing;
+    try {
+      (void)load_together(&world(), fails ? "/nonexistent/model" : "minnow", {});
+      ADD_FAILURE() << "no error";
+    } catch (const cluster::AgreedError& e) {
+      EXPECT_EQ(e.code(), ExitCode::model);
+      EXPECT_NE(std::string(e.what()).find("/nonexistent/model"), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST(LoadTogether, LeavesTheNumberOfWorkers) {
+  set_worker_threads(3);
+
+  (void)load_together(&world(), "minnow", {});
+
+  EXPECT_EQ(worker_threads(), 3);
+  set_worker_threads(1);
+}
+
+}  // namespace
+}  // namespace shoal::agent

@@ -1,0 +1,42 @@
+#include "base/isa.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "shoal/error.hpp"
+
+namespace shoal {
+namespace {
+
+class UsedIsa : public testing::Test {
+ protected:
+  void TearDown() override { force_isa(processor_isa()); }
+};
+
+TEST_F(UsedIsa, IsTheProcessorsBestUnlessForced) {
+  EXPECT_EQ(used_isa(), processor_isa());
+  for (const Isa isa : all_isas) {
+    if (isa > processor_isa()) continue;
+    force_isa(isa);
+    EXPECT_EQ(used_isa(), isa);
+  }
+}
+
+TEST_F(UsedIsa, IsNeverOneThatTheProcessorLacks) {
+  for (const Isa isa : all_isas) {
+    if (isa <= processor_isa()) continue;
+    EXPECT_THROW(force_isa(isa), UsageError);
+    EXPECT_EQ(used_isa(), processor_isa());
+  }
+}
+
+TEST_F(UsedIsa, HasANameOfItsOwn) {
+  std::set<std::string> names;
+  for (const Isa isa : all_isas) names.insert(name_of(isa));
+  EXPECT_EQ(names.size(), all_isas.size());
+}
+
+}  // namespace
+}  // namespace shoal
