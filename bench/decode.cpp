@@ -19,7 +19,7 @@
 #include "base/stopwatch.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/matmul.hpp"
-#include "lm/transformer_tree.hpp"
+#include "number_model.hpp"
 #include "random_checkpoint.hpp"
 #include "scratch_folder.hpp"
 #include "shoal/error.hpp"
@@ -38,56 +38,6 @@ struct Settings {
   std::vector<int> threads{1, 2};
   int prompt = 64;
   int tokens = 100;
-};
-
-/// A transformer whose tokens are numbers and which never ends a text, so that every run has all its tokens.
-class NumberModel final : public LanguageModel {
- public:
-  NumberModel(const fs::path& folder, DType dtype)
-      : config_(lm::load_config(folder)),
-        transformer_(
-            lm::load_cpu_transformer(config_, std::make_shared<const lm::Safetensors>(folder), {.dtype = dtype})),
-        vocabulary_(numbers(config_.vocabulary_size), {}) {
-    summary_.vocabulary_size = config_.vocabulary_size;
-  }
-
-  [[nodiscard]] const ModelSummary& summary() const override { return summary_; }
-  [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
-  [[nodiscard]] std::string decode(std::span<const TokenId>) const override { return {}; }
-  [[nodiscard]] std::string piece(TokenId id) const override { return std::to_string(id.value()); }
-  [[nodiscard]] bool has_chat_template() const override { return false; }
-  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
-  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
-    return std::make_unique<TimedTree>(*transformer_, prompt, &seconds_);
-  }
-  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
-  [[nodiscard]] const lm::TransformerConfig& config() const { return config_; }
-  /// Of the last run's forward passes.
-  [[nodiscard]] const lm::ForwardSeconds& seconds() const { return seconds_; }
-
- private:
-  class TimedTree final : public lm::TransformerTree {
-   public:
-    TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, lm::ForwardSeconds* seconds)
-        : TransformerTree(transformer, prompt), seconds_(seconds) {}
-    ~TimedTree() override { *seconds_ = seconds(); }
-
-   private:
-    lm::ForwardSeconds* seconds_;
-  };
-
-  static std::vector<std::string> numbers(int count) {
-    std::vector<std::string> texts;
-    for (int i = 0; i < count; ++i) texts.push_back(std::to_string(i) + " ");
-    return texts;
-  }
-
-  lm::TransformerConfig config_;
-  std::unique_ptr<lm::Transformer> transformer_;
-  Vocabulary vocabulary_;
-  ModelSummary summary_;
-  mutable lm::ForwardSeconds seconds_;
 };
 
 /// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
@@ -177,7 +127,11 @@ void run_all(const Settings& settings, const fs::path& folder) {
       "head | attention | elementwise | draws | rest |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
-    const NumberModel model(folder, dtype == "f32" ? DType::f32 : dtype == "int8" ? DType::int8 : DType::bf16);
+    const NumberModel model(lm::load_cpu_transformer(lm::load_config(folder),
+                                                     std::make_shared<const lm::Safetensors>(folder),
+                                                     {.dtype = dtype == "f32"    ? DType::f32
+                                                               : dtype == "int8" ? DType::int8
+                                                                                 : DType::bf16}));
     ProductsOfAStep products(model.config(), dtype, most);
     for (const int threads : settings.threads)
       for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);

@@ -100,6 +100,10 @@ void write_config(const CheckpointShape& s, const std::filesystem::path& folder)
 
 CheckpointShape qwen_half_billion() { return {"Qwen1.5-0.5B", 24, 1024, 2816, 16, 16, 151936, true}; }
 
+CheckpointShape tiny_llama() { return {"TinyLlama-1.1B", 22, 2048, 5632, 32, 4, 32000, false}; }
+
+CheckpointShape llama_8b() { return {"Llama-3-8B", 32, 4096, 14336, 32, 8, 128256, false}; }
+
 void write_random_checkpoint(const CheckpointShape& shape, const std::filesystem::path& folder) {
   write_config(shape, folder);
   write_random_tokenizer(shape.vocabulary, folder / "tokenizer.json");

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,25 @@ struct ExpectedContext {
   std::uint64_t bytes = 0;        ///< of the missing blocks; 0: complete as it is
 };
 
+/// What all draws of a run have in common: see smc/token_distribution.hpp for the distribution that they define.
+struct Sampling {
+  double temperature = 1.0;
+  int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
+  double top_p = 1.0;  ///< 1 = off
+};
+
+/// One distinct context, how many tokens are drawn from it and what of.
+struct ContextDraws {
+  ContextId context;
+  std::shared_ptr<const TokenMask> allowed;  ///< real tokens that may be drawn
+  std::vector<double> uniforms;              ///< in (0, 1), one per draw
+
+  double log_mass = 0.0;  ///< result: ln of the mass of p that the draws' distribution covers
+  double log_end = 0.0;   ///< result: ln p(end of sequence)
+  /// Result, by draw: a token, or nothing for the end of sequence. Empty unless log_mass is finite.
+  std::vector<std::optional<TokenId>> tokens;
+};
+
 /// One rank's contexts for one prompt. Not thread-safe; may use the rank's worker threads inside.
 class ContextTree {
  public:
@@ -48,6 +68,10 @@ class ContextTree {
   /// row-major. A row's bits depend on its context only, not on the other rows, nor on the number of threads. May be
   /// called again for the same context.
   virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
+  /// Whether the processor that computes the logits can draw from them itself, so that they need not leave it.
+  [[nodiscard]] virtual bool can_sample() const { return false; }
+  /// As forward(), then draws. Only if can_sample().
+  virtual void sample(const Sampling& /*how*/, std::span<ContextDraws> /*draws*/) {}
   /// The context prompt + @p tokens, with one reference more than before. A new one shares the key/value data that some
   /// live context has of it; the next forward pass computes the rest.
   virtual ContextId insert(std::span<const TokenId> tokens) = 0;
@@ -82,7 +106,7 @@ struct ModelPart {
 struct ModelSummary {
   std::string id;            ///< directory, hub id or file as the user gave it
   std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
-  std::string device;        ///< cpu
+  std::string device;        ///< cpu, or the GPU's name after "cuda: "
   std::string isa = {};      ///< instruction set that computes it, see --isa; empty if that makes no difference
   std::string dtype;         ///< f32, bf16 or int8, as computed
   std::string hash;          ///< fingerprint of configuration and weights, hex
@@ -130,8 +154,17 @@ struct NodeShare {
   std::uint64_t free_memory = 0;  ///< bytes, before any of them began to load; 0: not measured
 };
 
+/// The processor that computes a model.
+struct Device {
+  enum class Kind { cpu, cuda };
+  Kind kind = Kind::cpu;
+  int gpu = 0;    ///< its number among those that the process sees
+  int ranks = 1;  ///< that compute on this GPU
+};
+
 struct LoadOptions {
   DType dtype = DType::automatic;
+  Device device = {};
   NodeShare node = {};
 };
 

@@ -1,8 +1,10 @@
 #include "shoal/model.hpp"
 
 #include <array>
+#include <iostream>
 #include <utility>
 
+#include "agent/device.hpp"
 #include "agent/load_together.hpp"
 #include "cluster/world.hpp"
 #include "shoal/error.hpp"
@@ -49,8 +51,12 @@ std::string model_id_of_size(const std::string& size) {
 
 std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
   const std::string source = source_of(settings);
-  const LoadOptions options{.dtype = dtype_of(settings.dtype)};
+  LoadOptions options{.dtype = dtype_of(settings.dtype)};
   auto world = cluster::World::shared();
+  const auto wish = agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, options.dtype);
+  const agent::DeviceChoice choice = agent::choose_device(wish, world.get());
+  if (world->rank() == Rank{0} && !choice.note.empty()) std::cerr << "shoal: " << choice.note << '\n';
+  options.device = choice.device;
   try {
     auto model = agent::load_together(world.get(), source, options);
     return std::make_shared<const Model>(Model{settings, std::move(model), std::move(world)});

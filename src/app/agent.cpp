@@ -93,7 +93,6 @@ AgentJob parse_job(const Arguments& arguments) {
   if (job.parsed == Parsed::help_wanted) return job;
   job.source = model_source(options);
   validate(&options.generate);
-  (void)check_device(options.generate);
   job.prompts = prompts_of(options.generate);
   if (options.use_monte_carlo) {
     job.potentials = default_potentials(options.agent);
@@ -227,14 +226,15 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   const GenerateOptions& options = job.options.generate;
   world.set_hang_limit(options.hang_limit_s);
   Log log = world.together([&] { return Log(options.log, world.rank().value()); });
-  if (const std::string note = check_device(options); root && !note.empty()) {
-    log.warning(note);
-    std::cerr << "shoal: " << note << '\n';
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
+  if (root && !device.note.empty()) {
+    log.warning(device.note);
+    std::cerr << "shoal: " << device.note << '\n';
   }
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
   const std::shared_ptr<const LanguageModel> model =
-      agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype)});
+      agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype), .device = device.device});
   log.info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
            ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
   choose_migration(&job.options.generate, world, *model);

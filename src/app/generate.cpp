@@ -151,14 +151,16 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
     log->warning(line);
     if (show) std::cerr << "shoal: " << line << '\n';
   };
-  note(world.together([&] { return check_device(options); }), true);
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
+  note(device.note, true);
 
   const int workers = agent::choose_workers(options.workers, world);
   log_start(arguments, world, workers, log);
   if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
   set_worker_threads(workers);
   const Stopwatch loading;
-  const auto model = agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype)});
+  const auto model =
+      agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
   choose_migration(&job.options, world, *model);
   log_model(*model, prompt.size(), loading.seconds(), log);

@@ -119,11 +119,13 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   machine.add_options()(
       "workers", to(&o->workers, "W"),
       "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
-      "device", to(&o->device, "NAME"), "auto or cpu (auto)")(
+      "device", to(&o->device, "NAME"),
+      "auto, cpu or cuda: the node's GPUs, one to each rank in turn; auto: cuda if every rank has one of the same "
+      "kind, "
+      "else cpu (auto)")(
       "dtype", to(&o->dtype, "TYPE"),
       "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
-      "processor "
-      "computes it)")("isa", to(&o->isa, "NAME"), isa_help)(
+      "processor computes it; f32 on the CPU only)")("isa", to(&o->isa, "NAME"), isa_help)(
       "migrate", to(&o->migrate, "HOW"),
       "how particles come to other ranks, with equal results: kv (with the key/value blocks that are missing there), "
       "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
@@ -190,7 +192,7 @@ void validate(GenerateOptions* o) {
                                               {"stratified", smc::Resampling::stratified},
                                               {"systematic", smc::Resampling::systematic},
                                               {"residual", smc::Resampling::residual}});
-  (void)parse_dtype(o->dtype);
+  (void)device_wish(*o);
   use_isa(o->isa);
   if (!o->prompt_file.empty()) {
     if (!o->prompt.empty()) throw UsageError("both --prompt and --prompt-file (only one prompt is answered) give one");
@@ -236,13 +238,8 @@ DType parse_dtype(const std::string& name) {
       "dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}});
 }
 
-std::string check_device(const GenerateOptions& options) {
-  if (options.device == "cuda")
-    throw UsageError("--device cuda is not available (this build has no CUDA backend) use --device cpu");
-  if (options.device != "auto" && options.device != "cpu")
-    throw UsageError("bad --device '" + options.device + "' (not known) choose one of auto, cpu");
-  return options.use_gpu ? "--use-gpu-monte-carlo: no GPU is used (this build has no CUDA backend), running on the CPU"
-                         : "";
+agent::DeviceWish device_wish(const GenerateOptions& options) {
+  return agent::device_wish(options.device, options.use_gpu, options.model, parse_dtype(options.dtype));
 }
 
 std::string to_json(const GenerateOptions& o) {

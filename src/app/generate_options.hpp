@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/device.hpp"
 #include "app/command_line.hpp"
 #include "app/log.hpp"
 #include "cluster/world.hpp"
@@ -75,10 +76,8 @@ inline constexpr const char* isa_help =
     "for "
     "equal bits where processors differ";
 
-/// Where the work runs; only the CPU in this build.
-/// @return a line for the user if --use-gpu-monte-carlo asked for what is not there, else empty
-/// @throws UsageError for --device cuda
-std::string check_device(const GenerateOptions& options);
+/// Of --device and --use-gpu-monte-carlo. @throws UsageError
+agent::DeviceWish device_wish(const GenerateOptions& options);
 
 /// The options as a JSON object, for the trace.
 std::string to_json(const GenerateOptions& options);

@@ -13,6 +13,8 @@
 #include "base/build_info.hpp"
 #include "base/cores.hpp"
 #include "base/isa.hpp"
+#include "lm/cuda/gpus.hpp"
+#include "lm/cuda/plugin.hpp"
 
 namespace shoal::app {
 namespace {
@@ -50,6 +52,22 @@ std::string hdf5_library() {
   return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
 }
 
+Json gpus_json() {
+  Json list = Json::array();
+  for (const lm::Gpu& gpu : lm::find_gpus().all)
+    list.push_back({{"name", gpu.name},
+                    {"memory_bytes", gpu.memory_bytes},
+                    {"compute_capability", gpu.compute_capability / 10.0},
+                    {"uuid", gpu.uuid}});
+  return list;
+}
+
+/// The plugin's file, or why it is of no use here.
+std::string cuda_text() {
+  const std::string problem = lm::cuda_problem(0);
+  return problem.empty() ? lm::find_cuda_plugin() : "not used (" + problem + ")";
+}
+
 Json program_json(const cluster::World& world) {
   const BuildInfo build = build_info();
   return {{"version", build.version},
@@ -59,7 +77,8 @@ Json program_json(const cluster::World& world) {
           {"isa", name_of(used_isa())},
           {"cores", build.cores},
           {"cores_from", available_cores().describe()},
-          {"gpus", Json::array()},
+          {"gpus", gpus_json()},
+          {"cuda", cuda_text()},
           {"mpi", mpi_library()},
           {"hdf5", hdf5_library()},
           {"ranks", world.size()},
@@ -89,7 +108,7 @@ int info_command(cluster::World& world, const Arguments& arguments) {
   });
   if (parsed == Parsed::help_wanted) {
     if (root)
-      std::cout << "Usage: shoal info [options]\n\nVersion, build, processor, MPI, model summary.\n\n"
+      std::cout << "Usage: shoal info [options]\n\nVersion, build, processor, GPUs, MPI, model summary.\n\n"
                 << option_set(&options).shown;
     return 0;
   }

@@ -22,7 +22,7 @@ constexpr const char* usage =
     "  tokenize   token ids and pieces of a text\n"
     "  sweep      a grid of runs from a job file, one table of results\n"
     "  report     one HTML page from a trace\n"
-    "  info       version, build, processor, MPI, model summary\n\n"
+    "  info       version, build, processor, GPUs, MPI, model summary\n\n"
     "'shoal SUBCOMMAND --help' lists the options.\n";
 
 int dispatch(cluster::World& world, const Arguments& arguments) {

@@ -31,11 +31,15 @@ OptionSet option_set(ScoreOptions* o) {
                           "checkpoint directory, hub id, 'minnow' (default) or tabular:FILE");
   add_text_options(&set, &o->input);
   set.shown.add_options()("ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
-      "device", po::value(&o->device)->value_name("NAME"), "auto or cpu (auto)")(
+      "device", po::value(&o->device)->value_name("NAME"), "auto, cpu or cuda (auto)")(
       "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32, bf16 or int8 (auto)")(
       "isa", po::value(&o->isa)->value_name("NAME"), isa_help)("json", po::bool_switch(&o->json),
                                                                "print one JSON object")("help,h", "show this text");
   return set;
+}
+
+agent::DeviceWish wish_of(const ScoreOptions& options) {
+  return agent::device_wish(options.device, false, options.model, parse_dtype(options.dtype));
 }
 
 struct Scored {
@@ -89,10 +93,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
   const Parsed parsed = world.together([&] {
     const Parsed result = parse(arguments, option_set(&options), "score");
     if (result == Parsed::help_wanted) return result;
-    GenerateOptions device;
-    device.device = options.device;
-    (void)check_device(device);
-    (void)parse_dtype(options.dtype);
+    (void)wish_of(options);
     use_isa(options.isa);
     if (!options.ids.empty() && options.input.given())
       throw UsageError("both --ids and a text (only one is scored) give one");
@@ -106,9 +107,11 @@ int score_command(cluster::World& world, const Arguments& arguments) {
                 << option_set(&options).shown;
     return 0;
   }
+  const agent::DeviceChoice device = agent::choose_device(wish_of(options), &world);
+  if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype)});
+    const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
     const Scored scored = score(*model, options);
     options.json ? print_scored_json(scored) : print_scored_table(scored);
   });

@@ -6,6 +6,8 @@
 
 #include "app/exact_posterior.hpp"
 #include "app/restart.hpp"
+#include "lm/cuda/gpus.hpp"
+#include "lm/cuda/plugin.hpp"
 #include "shoal/error.hpp"
 
 namespace shoal::app {
@@ -58,6 +60,12 @@ std::string argument(const NamedValue& option) {
   return parse_flag(name, value) ? "--" + name : "";
 }
 
+/// Empty if this node can compute on one.
+std::string why_no_gpu() {
+  const std::string& problem = lm::find_gpus().problem;
+  return problem.empty() ? lm::cuda_problem(0) : problem;
+}
+
 Cell unchecked_cell(const SweepCell& from) {
   Cell cell{.labels = from.labels, .ranks = 1, .judges = {}, .arguments = {}, .job = {}, .key = {}, .skipped = {}};
   for (const NamedValue& option : from.options) {
@@ -67,12 +75,7 @@ Cell unchecked_cell(const SweepCell& from) {
   cell.job = parse_generate_job(cell.arguments);
   if (!cell.job.options.trace.empty() || !cell.job.options.checkpoint.empty() || !cell.job.options.resume.empty())
     throw UsageError("a trace or a checkpoint is set by the environment (all cells would write one file) unset it");
-  try {
-    (void)check_device(cell.job.options);
-  } catch (const UsageError& e) {
-    if (cell.job.options.device != "cuda") throw;
-    cell.skipped = e.what();
-  }
+  if (cell.job.options.device == "cuda") cell.skipped = why_no_gpu();
   return cell;
 }
 

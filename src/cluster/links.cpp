@@ -31,6 +31,7 @@ std::vector<int> nodes_of(const Communicator& all, const Communicator& node) {
 Links::Links() {
   nodes = nodes_of(agreements, node);
   ranks_on_node = node.size();
+  rank_on_node = node.rank();
   cores_on_node = cores_of(node).usable();
   idle = ranks_on_node > cores_on_node ? Idle::nap : Idle::spin;
 }

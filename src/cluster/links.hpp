@@ -26,6 +26,7 @@ struct Links {
   Heartbeat heartbeat{MPI_COMM_WORLD};
   std::vector<int> nodes;  ///< by rank: the node that it is on, as a number that all of the node's ranks share
   int ranks_on_node = 1;
+  int rank_on_node = 0;
   int cores_on_node = 1;
   /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late
   /// never costs where cores are free.

@@ -56,9 +56,16 @@ std::shared_ptr<World> World::shared() {
 Rank World::rank() const { return links_->rank; }
 int World::size() const { return links_->size; }
 int World::ranks_on_node() const { return links_->ranks_on_node; }
+int World::rank_on_node() const { return links_->rank_on_node; }
 int World::cores_on_node() const { return links_->cores_on_node; }
 
 std::string World::broadcast(std::string_view mine) { return broadcast_from(Rank{0}, mine); }
+
+std::vector<std::string> World::share(std::string_view mine) {
+  std::vector<std::string> all;
+  for (int r = 0; r < size(); ++r) all.push_back(broadcast_from(Rank{r}, mine));
+  return all;
+}
 
 std::string World::broadcast_from(Rank root, std::string_view mine) {
   const auto share = [&](void* data, std::size_t size) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "shoal/error.hpp"
 #include "shoal/ids.hpp"
@@ -34,11 +35,15 @@ class World {
   [[nodiscard]] Rank rank() const;
   [[nodiscard]] int size() const;
   [[nodiscard]] int ranks_on_node() const;
+  /// This rank's number among them.
+  [[nodiscard]] int rank_on_node() const;
   /// That its ranks may use together, see base/cores.hpp.
   [[nodiscard]] int cores_on_node() const;
 
   /// Rank 0's @p mine, on every rank. Collective; the others sleep while they wait.
   [[nodiscard]] std::string broadcast(std::string_view mine);
+  /// Every rank's @p mine, by rank, on every rank. Collective, for short texts once in a while.
+  [[nodiscard]] std::vector<std::string> share(std::string_view mine);
 
   /// Runs @p action on every rank; collective. Returns its result if it succeeded on all of them.
   /// If the others cannot be told within a minute, because they wait inside the action for this rank, its error is

@@ -5,24 +5,31 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <vector>
 
-#include "lm/aligned.hpp"
+#include "lm/block_memory.hpp"
 #include "shoal/ids.hpp"
 
 namespace shoal::lm {
 
 class BlockPool {
  public:
-  explicit BlockPool(std::size_t block_bytes) : block_bytes_(block_bytes) {}
+  explicit BlockPool(std::size_t block_bytes, std::unique_ptr<BlockMemory> memory = std::make_unique<HostBlockMemory>())
+      : block_bytes_(block_bytes), memory_(std::move(memory)) {}
 
   [[nodiscard]] std::size_t block_bytes() const { return block_bytes_; }
   /// A block with one reference and no position taken; its contents are unspecified.
   BlockId allocate();
   void retain(BlockId id) { ++blocks_[id.value()].references; }
   void release(BlockId id);
+  /// An address in the pool's memory.
   [[nodiscard]] std::byte* data(BlockId id) { return blocks_[id.value()].data; }
   [[nodiscard]] const std::byte* data(BlockId id) const { return blocks_[id.value()].data; }
+  /// A block's contents from and to this process's memory, all of block_bytes().
+  void read(BlockId from, std::span<std::byte> to) const { memory_->read(data(from), to); }
+  void write(std::span<const std::byte> from, BlockId to) { memory_->write(from, data(to)); }
 
   /// Takes position @p slot of a sequence's last block for a new token. The first taker of a slot, or the only user
   /// of the block, gets it in place; another gets a copy of the block, and @p id is released.
@@ -30,6 +37,8 @@ class BlockPool {
   void set_claimed(BlockId id, int slots) { blocks_[id.value()].claimed = slots; }
 
   [[nodiscard]] std::size_t live() const { return live_; }
+  /// Ids are below it.
+  [[nodiscard]] std::size_t size() const { return blocks_.size(); }
 
  private:
   struct Block {
@@ -40,7 +49,7 @@ class BlockPool {
   void grow();
 
   std::size_t block_bytes_;
-  std::vector<AlignedBytes> slabs_;
+  std::unique_ptr<BlockMemory> memory_;
   std::vector<Block> blocks_;
   std::vector<BlockId> free_;
   std::size_t live_ = 0;

@@ -3,6 +3,7 @@
 #include "lm/model_summary.hpp"
 #include "lm/tabular_model.hpp"
 #include "lm/transformer_model.hpp"
+#include "shoal/error.hpp"
 #include "shoal/language_model.hpp"
 
 namespace shoal {
@@ -13,7 +14,11 @@ constexpr std::string_view tabular = "tabular:";
 }  // namespace
 
 std::shared_ptr<const LanguageModel> load_model(const std::string& source, const LoadOptions& options) {
-  if (source.starts_with(tabular)) return std::make_shared<lm::TabularModel>(source, source.substr(tabular.size()));
+  if (source.starts_with(tabular)) {
+    if (options.device.kind == Device::Kind::cuda)
+      throw UsageError("no GPU can compute '" + source + "' (a tabular model is a table to look up) use --device cpu");
+    return std::make_shared<lm::TabularModel>(source, source.substr(tabular.size()));
+  }
   return std::make_shared<lm::TransformerModel>(source, lm::find_checkpoint(source), options);
 }
 

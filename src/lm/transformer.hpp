@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "lm/aligned.hpp"
+#include "lm/block_memory.hpp"
 #include "lm/block_pool.hpp"
 #include "lm/config.hpp"
 #include "lm/safetensors.hpp"
@@ -52,11 +54,23 @@ class Transformer {
   [[nodiscard]] virtual DType dtype() const = 0;
   [[nodiscard]] virtual std::uint64_t parameters() const = 0;
   [[nodiscard]] virtual std::uint64_t weight_bytes() const = 0;
+  /// As users read it, e.g. cpu.
+  [[nodiscard]] virtual std::string device() const = 0;
   /// Of 16 positions, all layers.
   [[nodiscard]] virtual std::size_t block_bytes() const = 0;
-  /// @p rows in an order in which a sequence's positions rise. @p logits: [rows that want them, vocabulary size].
+  /// For the blocks of one pool, which must not outlive this object.
+  [[nodiscard]] virtual std::unique_ptr<BlockMemory> block_memory() const = 0;
+  /// Bytes that blocks can still take.
+  [[nodiscard]] virtual std::uint64_t free_block_bytes() const = 0;
+  /// @p pool over this transformer's block_memory(). @p rows in an order in which a sequence's positions rise. @p
+  /// logits: [rows that want them, vocabulary size].
   virtual void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                        std::span<float> logits) const = 0;
+  /// Whether sample() is there; if so, @p vocabulary is what it draws from, and must outlive this object.
+  [[nodiscard]] virtual bool prepare_sampling(const Vocabulary& /*vocabulary*/) { return false; }
+  /// As forward(), then draws: @p draws has an entry per row that wants logits.
+  virtual void sample(std::span<const TokenRow> /*rows*/, BlockPool* /*pool*/, const Sampling& /*how*/,
+                      std::span<ContextDraws> /*draws*/) const {}
 };
 
 /// @param options dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the

@@ -12,6 +12,7 @@
 #include "lm/available_memory.hpp"
 #include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cuda/plugin.hpp"
 #include "lm/model_summary.hpp"
 #include "lm/transformer_tree.hpp"
 #include "shoal/error.hpp"
@@ -52,15 +53,26 @@ double log_probability(std::span<const float> logits, TokenId token) {
 }  // namespace
 
 TransformerModel::TransformerModel(std::string id, const fs::path& folder, const LoadOptions& options)
-    : processes_(options.node.processes) {
+    : sharers_(options.device.kind == Device::Kind::cpu ? options.node.processes : options.device.ranks),
+      sharing_(options.device.kind == Device::Kind::cpu ? "the node's " : "the GPU's ") {
   const TransformerConfig config = load_config(folder);
   // Text and weights take about as long: at the same time.
   auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
   summary_ = summarize(std::move(id), folder, config, *weights, options.dtype);
-  check_weights_fit(summary_, options.node);
-  transformer_ = load_cpu_transformer(config, weights, options);
+  if (options.device.kind == Device::Kind::cpu) {
+    check_weights_fit(summary_, options.node);
+    transformer_ = load_cpu_transformer(config, weights, options);
+  } else {
+    transformer_ = load_cuda_transformer(config, weights, options);
+    summary_.device = transformer_->device();
+    summary_.isa.clear();
+    summary_.dtype = transformer_->dtype() == DType::int8 ? "int8" : "bf16";
+    summary_.weight_bytes = transformer_->weight_bytes();
+    summary_.kv_bytes_per_token = transformer_->block_bytes() / block_positions;
+  }
   text_ = std::make_unique<const ModelText>(text.get());
+  can_sample_ = transformer_->prepare_sampling(text_->vocabulary);
 }
 
 std::string TransformerModel::render_chat(std::span<const ChatMessage> messages) const {
@@ -83,11 +95,10 @@ void TransformerModel::check_prompt(std::span<const TokenId> ids, int new_tokens
                      std::to_string(summary_.max_context) + ") shorten the prompt or lower --max-tokens");
 }
 
-/// Every context might be distinct: refused at the start rather than killed in the middle. The node's processes open
-/// their trees at the same time, each for its share of what is free.
+/// Every context might be distinct: refused at the start rather than killed in the middle.
 void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimits limits) const {
   const ContextMemory memory = context_memory(summary_);
-  const std::uint64_t share = available_memory() / static_cast<std::uint64_t>(processes_);
+  const std::uint64_t share = transformer_->free_block_bytes();
   if (memory.needed(prompt.size(), limits) <= share) return;
   // The prompt's own context is one that no particle needs to stand on.
   const std::uint64_t particles =
@@ -100,21 +111,21 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   throw UsageError("not enough memory for " + std::to_string(limits.contexts) + " contexts of " +
                    std::to_string(limits.new_tokens) + " new tokens on a rank (they may take " +
                    megabytes(memory.needed(prompt.size(), limits)) + ", free are " + megabytes(share) +
-                   (processes_ > 1 ? " for each of the node's " + std::to_string(processes_) + " ranks" : "") + ") " +
-                   advice);
+                   (sharers_ > 1 ? std::string(" for each of ") + sharing_ + std::to_string(sharers_) + " ranks" : "") +
+                   ") " + advice);
 }
 
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {
   check_prompt(prompt, limits.new_tokens);
   check_memory(prompt, limits);
-  return std::make_unique<TransformerTree>(*transformer_, prompt);
+  return std::make_unique<TransformerTree>(*transformer_, prompt, can_sample_);
 }
 
 std::vector<double> TransformerModel::score(std::span<const TokenId> ids) const {
   check_prompt(ids, 0);
   constexpr std::size_t chunk = 128;
   const auto vocabulary_size = static_cast<std::size_t>(summary_.vocabulary_size);
-  BlockPool pool(transformer_->block_bytes());
+  BlockPool pool(transformer_->block_bytes(), transformer_->block_memory());
   ForwardBuffers buffers;
   std::vector<BlockId> table(ids.size() / block_positions + 1);
   for (BlockId& block : table) block = pool.allocate();

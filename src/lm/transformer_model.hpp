@@ -36,8 +36,10 @@ class TransformerModel final : public LanguageModel {
   void check_prompt(std::span<const TokenId> ids, int new_tokens) const;
   void check_memory(std::span<const TokenId> prompt, ContextLimits limits) const;
 
-  int processes_;  ///< of the node that have loaded the model too
-  std::unique_ptr<const Transformer> transformer_;
+  int sharers_;          ///< ranks among which what is free is divided
+  const char* sharing_;  ///< whose they are
+  bool can_sample_ = false;
+  std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<const ModelText> text_;
   ModelSummary summary_;
 };

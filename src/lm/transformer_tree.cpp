@@ -1,7 +1,6 @@
 #include "lm/transformer_tree.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.hpp"
 #include "lm/cpu/kernels.hpp"
@@ -17,8 +16,11 @@ std::size_t blocks_of(int positions) {
 
 }  // namespace
 
-TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt)
-    : transformer_(transformer), pool_(transformer.block_bytes()), prompt_size_(prompt.size()) {
+TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample)
+    : transformer_(transformer),
+      pool_(transformer.block_bytes(), transformer.block_memory()),
+      prompt_size_(prompt.size()),
+      can_sample_(can_sample) {
   SHOAL_EXPECT(!prompt.empty());
   root_ = nodes_.insert({prompt.begin(), prompt.end()}, {});
   std::vector<TokenRow> rows;
@@ -61,6 +63,13 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
   rows.reserve(contexts.size());
   for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);
   transformer_.forward(rows, &pool_, &buffers_, logits);
+}
+
+void TransformerTree::sample(const Sampling& how, std::span<ContextDraws> draws) {
+  std::vector<TokenRow> rows;
+  rows.reserve(draws.size());
+  for (const ContextDraws& one : draws) add_rows(&nodes_.at(one.context), Logits::yes, &rows);
+  transformer_.sample(rows, &pool_, how, draws);
 }
 
 /// What some live context has computed of @p tokens.
@@ -119,11 +128,11 @@ ExpectedContext TransformerTree::expect(std::span<const TokenId> tokens, std::ui
 
 std::string TransformerTree::pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const {
   const KeyValues& kv = nodes_.at(context).payload;
-  std::string packed;
   const std::size_t end = blocks_of(static_cast<int>(computed));
-  packed.reserve((end - first_block) * pool_.block_bytes());
-  for (std::size_t i = first_block; i < end; ++i)
-    packed.append(reinterpret_cast<const char*>(pool_.data(kv.table[i])), pool_.block_bytes());
+  std::string packed((end - first_block) * pool_.block_bytes(), '\0');
+  auto rest = std::as_writable_bytes(std::span(packed));
+  for (std::size_t i = first_block; i < end; ++i, rest = rest.subspan(pool_.block_bytes()))
+    pool_.read(kv.table[i], rest.first(pool_.block_bytes()));
   return packed;
 }
 
@@ -132,7 +141,7 @@ void TransformerTree::unpack(const ExpectedContext& expected, std::string_view p
   SHOAL_EXPECT(packed.size() == expected.bytes);
   const KeyValues& kv = nodes_.at(expected.context).payload;
   for (std::size_t i = expected.first_block; !packed.empty(); ++i, packed.remove_prefix(pool_.block_bytes()))
-    std::memcpy(pool_.data(kv.table[i]), packed.data(), pool_.block_bytes());
+    pool_.write(std::as_bytes(std::span(packed.substr(0, pool_.block_bytes()))), kv.table[i]);
 }
 
 }  // namespace shoal::lm

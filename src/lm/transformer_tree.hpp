@@ -16,13 +16,16 @@ namespace shoal::lm {
 class TransformerTree : public ContextTree {
  public:
   /// Prefills @p prompt, which must not be empty. @p transformer must outlive the tree.
-  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt);
+  /// @param can_sample what its prepare_sampling() said
+  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample = false);
 
   [[nodiscard]] ContextId root() const override { return root_; }
   ContextId extend(ContextId parent, TokenId token) override;
   void retain(ContextId context) override { nodes_.retain(context); }
   void release(ContextId context) override;
   void forward(std::span<const ContextId> contexts, std::span<float> logits) override;
+  [[nodiscard]] bool can_sample() const override { return can_sample_; }
+  void sample(const Sampling& how, std::span<ContextDraws> draws) override;
   /// Looks at every live context: O(contexts * tokens that they share with the new one).
   ContextId insert(std::span<const TokenId> tokens) override { return expect(tokens, 0).context; }
   [[nodiscard]] std::uint32_t computed(ContextId context) const override;
@@ -53,6 +56,7 @@ class TransformerTree : public ContextTree {
   ForwardBuffers buffers_;
   ContextId root_;
   std::size_t prompt_size_;
+  bool can_sample_;
 };
 
 }  // namespace shoal::lm

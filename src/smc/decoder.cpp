@@ -25,6 +25,7 @@ Decoder::Decoder(const LanguageModel& model, ContextTree* tree, std::span<const 
       key_{options.seed},
       stops_(options.stop, vocabulary_),
       growth_(potentials, stops_, vocabulary_),
+      sampling_{options.temperature, options.top_k, options.top_p},
       proposal_(make_proposal(options.proposal, {.vocabulary = vocabulary_,
                                                  .potentials = potentials,
                                                  .stops = stops_,
@@ -34,7 +35,9 @@ Decoder::Decoder(const LanguageModel& model, ContextTree* tree, std::span<const 
 void Decoder::advance(Population* population, std::uint32_t step, std::size_t made) {
   const std::vector<Row> rows = distinct_rows(population, made);
   count_contexts(rows.size(), step);
-  const std::size_t at_once = std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
+  const std::size_t at_once =
+      tree_->can_sample() ? rows.size()
+                          : std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
   for (std::size_t begin = 0; begin < rows.size(); begin += at_once)
     advance_rows(std::span(rows).subspan(begin, std::min(at_once, rows.size() - begin)), step);
 }
@@ -60,6 +63,14 @@ std::vector<Decoder::Row> Decoder::distinct_rows(Population* population, std::si
 }
 
 void Decoder::advance_rows(std::span<const Row> rows, std::uint32_t step) {
+  const std::vector<Draw> draws = tree_->can_sample() ? sample(rows, step) : draw_here(rows, step);
+  const ScopedTimer timer(&seconds_.potentials);
+  parallel_for(draws.size(), [&](std::size_t i) { apply(draws[i], step); });
+  for (const Draw& one : draws) move_context(one);
+  particle_tokens_ += draws.size();
+}
+
+std::vector<Decoder::Draw> Decoder::draw_here(std::span<const Row> rows, std::uint32_t step) {
   forward(rows);
   const ScopedTimer timer(&seconds_.potentials);
   const auto row_size = static_cast<std::size_t>(vocabulary_.size());
@@ -69,9 +80,59 @@ void Decoder::advance_rows(std::span<const Row> rows, std::uint32_t step) {
   });
   std::vector<Draw> draws;
   for (const auto& row : by_row) draws.insert(draws.end(), row.begin(), row.end());
-  parallel_for(draws.size(), [&](std::size_t i) { apply(draws[i], step); });
-  for (const Draw& one : draws) move_context(one);
-  particle_tokens_ += draws.size();
+  return draws;
+}
+
+std::vector<Decoder::Draw> Decoder::sample(std::span<const Row> rows, std::uint32_t step) {
+  std::vector<ContextDraws> sampled(rows.size());
+  {
+    const ScopedTimer timer(&seconds_.potentials);
+    parallel_for(rows.size(), [&](std::size_t i) {
+      const Particle& first = *rows[i].particles.front();
+      sampled[i].context = rows[i].context;
+      sampled[i].allowed = proposal_->allowed({first.states, first.stop_state});
+      for (const Particle* particle : rows[i].particles)
+        sampled[i].uniforms.push_back(random_uniform(key_, step, particle->id, Purpose::token));
+    });
+  }
+  {
+    const ScopedTimer timer(&seconds_.forward);
+    tree_->sample(sampling_, sampled);
+  }
+  std::vector<Draw> draws;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto of_row = draws_of(rows[i], sampled[i]);
+    draws.insert(draws.end(), of_row.begin(), of_row.end());
+  }
+  return draws;
+}
+
+std::vector<Decoder::Draw> Decoder::draws_of(const Row& row, const ContextDraws& sampled) {
+  std::vector<Draw> draws;
+  for (std::size_t i = 0; i < row.particles.size(); ++i) {
+    Draw one;
+    one.particle = row.particles[i];
+    if (one.particle->tokens.size() >= max_tokens_) {
+      one.outcome = Outcome::forced_end;
+      one.increment = {sampled.log_end, model_culprit};
+    } else if (!std::isfinite(sampled.log_mass)) {
+      one.increment = {sampled.log_mass, draws.empty() ? culprit(row) : draws.front().increment.culprit()};
+    } else {
+      one.outcome = sampled.tokens[i] ? Outcome::token : Outcome::end;
+      one.token = sampled.tokens[i].value_or(TokenId{});
+      one.increment = {sampled.log_mass, model_culprit};
+    }
+    draws.push_back(one);
+  }
+  return draws;
+}
+
+/// Fetches the logits after all: this happens once in a while.
+Culprit Decoder::culprit(const Row& row) {
+  forward({&row, 1});
+  const Particle& first = *row.particles.front();
+  return culprit(std::span(logits_).first(static_cast<std::size_t>(vocabulary_.size())),
+                 {first.states, first.stop_state});
 }
 
 void Decoder::forward(std::span<const Row> rows) {

@@ -65,8 +65,13 @@ class Decoder {
   void count_contexts(std::size_t rows, std::uint32_t step);
   void advance_rows(std::span<const Row> rows, std::uint32_t step);
   void forward(std::span<const Row> rows);
+  /// Forward pass and draws by the processor that holds the logits.
+  [[nodiscard]] std::vector<Draw> draw_here(std::span<const Row> rows, std::uint32_t step);
+  [[nodiscard]] std::vector<Draw> sample(std::span<const Row> rows, std::uint32_t step);
+  [[nodiscard]] std::vector<Draw> draws_of(const Row& row, const ContextDraws& sampled);
   [[nodiscard]] std::vector<Draw> draw(const Row& row, std::span<float> logits, std::uint32_t step) const;
   [[nodiscard]] Culprit culprit(std::span<const float> logits, const ContextView& context) const;
+  [[nodiscard]] Culprit culprit(const Row& row);
   void apply(const Draw& draw, std::uint32_t step) const;
   void move_context(const Draw& draw) const;
 
@@ -77,6 +82,7 @@ class Decoder {
   RandomKey key_;
   StopStrings stops_;
   Growth growth_;
+  Sampling sampling_;
   std::unique_ptr<const Proposal> proposal_;
   std::vector<float> logits_;
   std::uint64_t distinct_contexts_ = 0;

@@ -34,6 +34,8 @@ class Proposal {
   virtual ~Proposal() = default;
   /// @param logits one row of the model; becomes the storage of the distribution
   [[nodiscard]] virtual TokenDistribution distribution(std::span<float> logits, const ContextView& context) const = 0;
+  /// What distribution() restricts the model to, for whoever draws in its place. Equal sets mostly share their address.
+  [[nodiscard]] virtual std::shared_ptr<const TokenMask> allowed(const ContextView& context) const = 0;
   /// For a context with mass 0: the first potential after whose mask nothing is left, or null if the model itself
   /// leaves nothing.
   [[nodiscard]] virtual const Potential* culprit(std::span<const float> logits, const ContextView& context) const = 0;

@@ -16,6 +16,7 @@
 
 namespace shoal::smc {
 
+/// Part of a run's Sampling.
 struct Truncation {
   int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
   double top_p = 1.0;  ///< 1 = off

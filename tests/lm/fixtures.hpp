@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -31,7 +32,11 @@ inline const char* const checkpoints[] = {"llama_grouped_f32",
                                           "phi_partial",
                                           "gpt2"};
 
-inline std::filesystem::path fixture(const std::string& name) { return std::filesystem::path(SHOAL_TEST_DATA) / name; }
+/// In tests/lm/data, or where SHOAL_TEST_DATA in the environment says they have been packed.
+inline std::filesystem::path fixture(const std::string& name) {
+  const char* packed = std::getenv("SHOAL_TEST_DATA");
+  return std::filesystem::path(packed != nullptr ? packed : SHOAL_TEST_DATA) / name;
+}
 
 inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype) {
   return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), {.dtype = dtype});

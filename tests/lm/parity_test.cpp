@@ -2,57 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "expected_logits.hpp"
 #include "fixtures.hpp"
 
 namespace shoal::lm {
 namespace {
-
-/// What Hugging Face's model in double precision says of one prompt.
-struct Expected {
-  std::vector<TokenId> prompt;
-  std::vector<std::size_t> positions;       ///< whose logits are known
-  std::vector<std::vector<double>> logits;  ///< by known position
-};
-
-std::vector<Expected> read_expected(const std::filesystem::path& folder, const nlohmann::json& listing,
-                                    int vocabulary_size) {
-  std::ifstream values(folder / "expected.f64", std::ios::binary);
-  std::vector<Expected> all;
-  for (std::size_t i = 0; i < listing["prompts"].size(); ++i) {
-    Expected one;
-    for (const int id : listing["prompts"][i]) one.prompt.emplace_back(id);
-    one.positions = listing["positions"][i].get<std::vector<std::size_t>>();
-    for (std::size_t p = 0; p < one.positions.size(); ++p) {
-      std::vector<double> row(static_cast<std::size_t>(vocabulary_size));
-      values.read(reinterpret_cast<char*>(row.data()), static_cast<std::streamsize>(row.size() * sizeof(double)));
-      one.logits.push_back(std::move(row));
-    }
-    all.push_back(std::move(one));
-  }
-  EXPECT_TRUE(values.good());
-  return all;
-}
-
-/// max |difference| / max |expected|
-double relative_error(const std::vector<float>& found, const std::vector<double>& expected) {
-  double error = 0.0, largest = 0.0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    error = std::max(error, std::abs(found[i] - expected[i]));
-    largest = std::max(largest, std::abs(expected[i]));
-  }
-  return error / largest;
-}
-
-/// A type of products on the lowest instruction set that computes it in this way.
-struct Path {
-  DType dtype;
-  Isa isa;
-};
 
 class Parity : public testing::TestWithParam<std::tuple<const char*, Path>> {
  protected:
@@ -60,12 +18,9 @@ class Parity : public testing::TestWithParam<std::tuple<const char*, Path>> {
     if (path.isa > processor_isa()) GTEST_SKIP() << "this processor lacks " << name_of(path.isa);
     transformer = load(folder, dtype);
     vocabulary_size = transformer->config().vocabulary_size;
-    std::ifstream in(folder / "expected.json");
-    const auto listing = nlohmann::json::parse(in);
-    cases = read_expected(folder, listing, vocabulary_size);
-    tolerance = dtype == DType::f32    ? 1e-5
-                : dtype == DType::bf16 ? listing["bf16_error"].get<double>()
-                                       : 2.0 * listing["int8_error"].get<double>();
+    const ExpectedLogits expected = read_expected(folder, vocabulary_size);
+    cases = expected.prompts;
+    tolerance = dtype == DType::f32 ? 1e-5 : dtype == DType::bf16 ? expected.bf16_error : 2.0 * expected.int8_error;
   }
   void note(double error) { worst = std::max(worst, error); }
   void TearDown() override {

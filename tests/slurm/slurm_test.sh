@@ -41,7 +41,7 @@ many_nodes() {
   launched mpirun 2 many_nodes.sbatch --nodes=2 --ntasks-per-node=1 --cpus-per-task=2
 }
 
-# Each rank's first GPU is its own.
+# Each rank sees all GPUs of its node.
 gpus() {
   direct "${small[@]}" >direct.json
   mkdir bin
@@ -54,7 +54,7 @@ END
   local launcher
   for launcher in srun mpirun; do
     PATH=$PWD/bin:$PATH launched $launcher 4 gpus.sbatch --nodes=2 --ntasks-per-node=2 --gres=gpu:2
-    [ "$(sort seen | cut -d ' ' -f 2 | tr '\n' ' ')" = "0,1 1,0 0,1 1,0 " ] || fail "wrong GPUs: $(sort seen)"
+    [ "$(sort seen | cut -d ' ' -f 2 | tr '\n' ' ')" = "0,1 0,1 0,1 0,1 " ] || fail "wrong GPUs: $(sort seen)"
     rm seen
   done
 }

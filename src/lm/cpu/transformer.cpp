@@ -8,6 +8,7 @@
 #include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
+#include "lm/available_memory.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/transformer_weights.hpp"
@@ -32,6 +33,7 @@ class CpuTransformer final : public Transformer {
         file_(std::move(weights)),
         kernels_(cpu::kernels<T>()),
         format_(format),
+        processes_(node.processes),
         weights_(
             cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format, WeightMemory(node)))) {
     if (config.positions == Positions::rotary) frequencies_ = rotary_frequencies(config.rotary);
@@ -44,9 +46,17 @@ class CpuTransformer final : public Transformer {
   }
   [[nodiscard]] std::uint64_t parameters() const override { return weights_.parameters; }
   [[nodiscard]] std::uint64_t weight_bytes() const override { return weights_.bytes; }
+  [[nodiscard]] std::string device() const override { return "cpu"; }
   [[nodiscard]] std::size_t block_bytes() const override {
     return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * head_elements() *
            sizeof(T);
+  }
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
+    return std::make_unique<HostBlockMemory>();
+  }
+  /// The node's processes open their trees at the same time, each for its share of what is free.
+  [[nodiscard]] std::uint64_t free_block_bytes() const override {
+    return available_memory() / static_cast<std::uint64_t>(processes_);
   }
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
@@ -283,6 +293,7 @@ class CpuTransformer final : public Transformer {
   std::shared_ptr<const Safetensors> file_;
   const cpu::Kernels<T>& kernels_;
   cpu::WeightFormat format_;
+  int processes_;  ///< of the node
   cpu::TransformerWeights weights_;
   std::vector<double> frequencies_;  ///< of rotary positions
 };

@@ -1,0 +1,64 @@
+// NumberModel: a transformer whose tokens are numbers and which never ends a text, so that every run has all its
+// tokens.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lm/transformer_tree.hpp"
+#include "shoal/language_model.hpp"
+
+namespace shoal::bench {
+
+class NumberModel final : public LanguageModel {
+ public:
+  explicit NumberModel(std::unique_ptr<lm::Transformer> transformer)
+      : transformer_(std::move(transformer)),
+        vocabulary_(numbers(config().vocabulary_size), {}),
+        can_sample_(transformer_->prepare_sampling(vocabulary_)) {
+    summary_.vocabulary_size = config().vocabulary_size;
+  }
+
+  [[nodiscard]] const ModelSummary& summary() const override { return summary_; }
+  [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
+  [[nodiscard]] std::string decode(std::span<const TokenId>) const override { return {}; }
+  [[nodiscard]] std::string piece(TokenId id) const override { return std::to_string(id.value()); }
+  [[nodiscard]] bool has_chat_template() const override { return false; }
+  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
+    return std::make_unique<TimedTree>(*transformer_, prompt, can_sample_, &seconds_);
+  }
+  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
+  [[nodiscard]] const lm::TransformerConfig& config() const { return transformer_->config(); }
+  [[nodiscard]] const lm::Transformer& transformer() const { return *transformer_; }
+  /// Of the last run's forward passes.
+  [[nodiscard]] const lm::ForwardSeconds& seconds() const { return seconds_; }
+
+ private:
+  class TimedTree final : public lm::TransformerTree {
+   public:
+    TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
+              lm::ForwardSeconds* seconds)
+        : TransformerTree(transformer, prompt, can_sample), seconds_(seconds) {}
+    ~TimedTree() override { *seconds_ = seconds(); }
+
+   private:
+    lm::ForwardSeconds* seconds_;
+  };
+
+  static std::vector<std::string> numbers(int count) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < count; ++i) texts.push_back(std::to_string(i) + " ");
+    return texts;
+  }
+
+  std::unique_ptr<lm::Transformer> transformer_;
+  Vocabulary vocabulary_;
+  bool can_sample_;
+  ModelSummary summary_;
+  mutable lm::ForwardSeconds seconds_;
+};
+
+}  // namespace shoal::bench

@@ -1,0 +1,43 @@
+// Which processor the ranks compute on: all on GPUs of one kind, or all on the CPU, because only then the answer does
+// not depend on how many ranks there are.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cluster/world.hpp"
+#include "shoal/language_model.hpp"
+
+namespace shoal::agent {
+
+enum class DeviceWish { automatic, cpu, cuda, cuda_if_any };
+
+/// What one rank's node has.
+struct GpuOffer {
+  std::string host;
+  int rank_on_node = 0;
+  int gpus = 0;         ///< that the rank sees
+  std::string kind;     ///< name of its GPU
+  std::string uuid;     ///< of its GPU
+  std::string problem;  ///< why it cannot compute on one; empty if it can
+};
+
+struct DeviceChoice {
+  Device device;
+  std::string note;  ///< for the user; empty: nothing to say
+};
+
+/// @param offers by rank @param rank whose choice it is
+/// @throws UsageError where cuda is asked for and some rank lacks it, naming the rank and its node
+DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank);
+
+/// Asks every rank; collective. The driver is not even looked for where the wish is cpu.
+/// @throws AgreedError
+DeviceChoice choose_device(DeviceWish wish, cluster::World* world);
+
+/// Of what `--device` and `--use-gpu-monte-carlo` say, for a model and a type of numbers: a table and f32 are the CPU's
+/// alone. @throws UsageError
+DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype);
+
+}  // namespace shoal::agent

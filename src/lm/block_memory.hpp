@@ -1,0 +1,38 @@
+// BlockMemory: where key/value blocks lie. Addresses are the owning processor's own: on a GPU the host may hand them
+// around but not follow them.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "lm/aligned.hpp"
+
+namespace shoal::lm {
+
+class BlockMemory {
+ public:
+  virtual ~BlockMemory() = default;
+  /// What the pool asks for at a time, if a block is smaller.
+  [[nodiscard]] virtual std::size_t slab_bytes() const = 0;
+  /// Begins on a cache line and stays until this object ends.
+  virtual std::byte* allocate(std::size_t bytes) = 0;
+  virtual void copy(const std::byte* from, std::byte* to, std::size_t bytes) = 0;
+  virtual void read(const std::byte* from, std::span<std::byte> host) const = 0;
+  virtual void write(std::span<const std::byte> host, std::byte* to) = 0;
+};
+
+/// Of this process.
+class HostBlockMemory final : public BlockMemory {
+ public:
+  [[nodiscard]] std::size_t slab_bytes() const override { return std::size_t{16} << 20U; }
+  std::byte* allocate(std::size_t bytes) override;
+  void copy(const std::byte* from, std::byte* to, std::size_t bytes) override;
+  void read(const std::byte* from, std::span<std::byte> host) const override;
+  void write(std::span<const std::byte> host, std::byte* to) override;
+
+ private:
+  std::vector<AlignedBytes> slabs_;
+};
+
+}  // namespace shoal::lm

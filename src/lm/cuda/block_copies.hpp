@@ -1,0 +1,50 @@
+// Key/value blocks on the GPU. Copies of forked sequences' blocks are gathered, and made by one kernel before anything
+// reads or writes blocks.
+#pragma once
+
+#include <memory>
+#include <unordered_set>
+#include <vector>
+
+#include "lm/block_memory.hpp"
+#include "lm/cuda/memory.hpp"
+
+namespace shoal::lm::cuda {
+
+class BlockCopies {
+ public:
+  explicit BlockCopies(const Stream& stream) : stream_(stream) {}
+  void add(const std::byte* from, std::byte* to, std::size_t bytes);
+  /// Starts them.
+  void flush();
+  [[nodiscard]] const Stream& stream() const { return stream_; }
+
+ private:
+  const Stream& stream_;
+  std::vector<const std::byte*> from_;
+  std::vector<std::byte*> to_;
+  std::unordered_set<const std::byte*> written_;
+  std::size_t bytes_ = 0;  ///< of each
+  StepList<const std::byte*> from_list_;
+  StepList<std::byte*> to_list_;
+};
+
+class DeviceBlockMemory final : public BlockMemory {
+ public:
+  /// @param copies outlives this object
+  DeviceBlockMemory(int gpu, BlockCopies* copies) : gpu_(gpu), copies_(copies) {}
+  ~DeviceBlockMemory() override;
+  [[nodiscard]] std::size_t slab_bytes() const override { return std::size_t{64} << 20U; }
+  /// Zeros: weights of 0 on positions not yet taken must not meet a NaN.
+  std::byte* allocate(std::size_t bytes) override;
+  void copy(const std::byte* from, std::byte* to, std::size_t bytes) override { copies_->add(from, to, bytes); }
+  void read(const std::byte* from, std::span<std::byte> host) const override;
+  void write(std::span<const std::byte> host, std::byte* to) override;
+
+ private:
+  int gpu_;
+  BlockCopies* copies_;
+  std::vector<Array<std::byte>> slabs_;
+};
+
+}  // namespace shoal::lm::cuda

@@ -1,0 +1,168 @@
+// The kernels' bodies on real blocks of threads.
+#include "lm/cuda/launches.hpp"
+#include "lm/cuda/memory.hpp"
+
+namespace shoal::lm::cuda {
+namespace {
+
+/// What tests/lm/cuda/emulated_block.hpp emulates.
+class CudaBlock {
+ public:
+  __device__ int thread() const { return static_cast<int>(threadIdx.x); }
+  __device__ int threads() const { return static_cast<int>(blockDim.x); }
+  __device__ int index() const { return static_cast<int>(blockIdx.x); }
+  __device__ int blocks() const { return static_cast<int>(gridDim.x); }
+  __device__ void sync() { __syncthreads(); }
+  template <class T>
+  __device__ T* shared(int) {
+    extern __shared__ Sixteen memory[];
+    return reinterpret_cast<T*>(memory);
+  }
+  template <class T>
+  __device__ T shuffle_xor(T value, int mask) {
+    return __shfl_xor_sync(0xFFFFFFFFU, value, mask);
+  }
+  template <class T>
+  __device__ T shuffle(T value, int lane) {
+    return __shfl_sync(0xFFFFFFFFU, value, lane);
+  }
+  template <class T>
+  __device__ T shuffle_up(T value, int distance) {
+    return __shfl_up_sync(0xFFFFFFFFU, value, distance);
+  }
+  __device__ std::uint32_t ballot(bool value) { return __ballot_sync(0xFFFFFFFFU, value); }
+  template <class T>
+  __device__ void add(T* to, T value) {
+    atomicAdd(to, value);
+  }
+  __device__ void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  }
+};
+
+constexpr int row_threads = 256;
+constexpr int attention_threads = attention_warps * warp_size;
+
+__global__ void __launch_bounds__(row_threads) embed_kernel(EmbedTask task) {
+  CudaBlock block;
+  embed(block, task);
+}
+__global__ void __launch_bounds__(row_threads) norm_kernel(NormTask task) {
+  CudaBlock block;
+  normalize(block, task);
+}
+__global__ void __launch_bounds__(row_threads) rotation_kernel(RotationTask task) {
+  CudaBlock block;
+  find_rotations(block, task);
+}
+__global__ void __launch_bounds__(row_threads) place_kernel(PlaceTask task) {
+  CudaBlock block;
+  place_token(block, task);
+}
+template <int chunks>
+__global__ void __launch_bounds__(attention_threads) attention_kernel(AttentionTask task) {
+  CudaBlock block;
+  attend<chunks>(block, task);
+}
+__global__ void __launch_bounds__(row_threads) merge_kernel(MergeTask task) {
+  CudaBlock block;
+  merge_windows(block, task);
+}
+__global__ void __launch_bounds__(row_threads) activation_kernel(ActivationTask task) {
+  CudaBlock block;
+  activate(block, task);
+}
+__global__ void __launch_bounds__(row_threads) quantize_kernel(QuantizeTask task) {
+  CudaBlock block;
+  quantize(block, task);
+}
+__global__ void __launch_bounds__(row_threads) scale_kernel(ScaleTask task) {
+  CudaBlock block;
+  scale_sums(block, task);
+}
+__global__ void __launch_bounds__(row_threads) copy_kernel(CopyTask task) {
+  CudaBlock block;
+  copy_block(block, task);
+}
+__global__ void __launch_bounds__(sampling_threads) sample_kernel(SampleTask task) {
+  CudaBlock block;
+  sample(block, task);
+}
+__global__ void __launch_bounds__(row_threads) compare_kernel(CompareTask task) {
+  const std::int64_t row = blockIdx.x;
+  int differences = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < task.n; i += row_threads)
+    differences += task.rows[row * task.n + i] != task.expected[row % task.period * task.n + i] ? 1 : 0;
+  if (differences > 0) atomicAdd(task.differences, differences);
+}
+
+/// Starts a kernel of a task on @p blocks blocks; none if there is nothing to do.
+template <class Task>
+void start(void (*kernel)(Task), const Task& task, int blocks, int threads, int shared_bytes, cudaStream_t stream) {
+  if (blocks == 0) return;
+  kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<std::size_t>(shared_bytes),
+           stream>>>(task);
+  check(cudaGetLastError(), "kernel launch");
+}
+
+/// Room for a number per warp.
+constexpr int reduction_bytes = row_threads / warp_size * 8;
+
+using AttentionKernel = void (*)(AttentionTask);
+AttentionKernel attention_kernel_for(int head_dim) {
+  if (head_dim <= 64) return attention_kernel<4>;
+  return head_dim <= 128 ? attention_kernel<8> : attention_kernel<16>;
+}
+
+int attention_bytes(int head_dim) { return attention_scratch_floats(head_dim) * static_cast<int>(sizeof(float)); }
+
+}  // namespace
+
+void launch(const EmbedTask& task, int rows, cudaStream_t stream) {
+  start(embed_kernel, task, rows, row_threads, 0, stream);
+}
+void launch(const NormTask& task, int rows, cudaStream_t stream) {
+  start(norm_kernel, task, rows, row_threads, reduction_bytes, stream);
+}
+void launch(const RotationTask& task, int rows, cudaStream_t stream) {
+  start(rotation_kernel, task, rows, warp_size, 0, stream);
+}
+void launch(const PlaceTask& task, int rows, cudaStream_t stream) {
+  start(place_kernel, task, rows, row_threads, 0, stream);
+}
+void launch(const AttentionTask& task, int blocks, cudaStream_t stream) {
+  start(attention_kernel_for(task.head_dim), task, blocks, attention_threads, attention_bytes(task.head_dim), stream);
+}
+void launch(const MergeTask& task, int rows, cudaStream_t stream) {
+  start(merge_kernel, task, rows, row_threads, 0, stream);
+}
+void launch(const ActivationTask& task, int rows, cudaStream_t stream) {
+  start(activation_kernel, task, rows, row_threads, 0, stream);
+}
+void launch(const QuantizeTask& task, int rows, cudaStream_t stream) {
+  start(quantize_kernel, task, rows, row_threads, reduction_bytes, stream);
+}
+void launch(const ScaleTask& task, int rows, cudaStream_t stream) {
+  start(scale_kernel, task, rows, row_threads, 0, stream);
+}
+void launch(const CopyTask& task, int copies, cudaStream_t stream) {
+  start(copy_kernel, task, copies, row_threads, 0, stream);
+}
+void launch(const SampleTask& task, int rows, cudaStream_t stream) {
+  start(sample_kernel, task, rows, sampling_threads, sample_scratch_bytes(task.vocabulary), stream);
+}
+void launch(const CompareTask& task, int rows, cudaStream_t stream) {
+  start(compare_kernel, task, rows, row_threads, 0, stream);
+}
+
+void prepare_kernels(int head_dim, int vocabulary) {
+  const auto allow = [](const void* kernel, int bytes) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
+  };
+  allow(reinterpret_cast<const void*>(attention_kernel_for(head_dim)), attention_bytes(head_dim));
+  allow(reinterpret_cast<const void*>(sample_kernel), sample_scratch_bytes(vocabulary));
+}
+
+}  // namespace shoal::lm::cuda

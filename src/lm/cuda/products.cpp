@@ -1,0 +1,226 @@
+#include "lm/cuda/products.hpp"
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <vector>
+
+#include "lm/cuda/batch_sizes.hpp"
+#include "lm/cuda/launches.hpp"
+#include "lm/number_formats.hpp"
+
+namespace shoal::lm::cuda {
+namespace {
+
+constexpr std::size_t workspace_bytes = std::size_t{32} << 20U;
+constexpr int most_candidates = 16;
+/// Distinct rows of a probe, repeated at every place of a batch.
+constexpr int probe_rows = 4;
+
+void check(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(ExitCode::internal, std::string("a matrix product failed on the GPU (") + call + ": " +
+                                      cublasLtGetStatusString(status) + ") use --device cpu, and please report it");
+}
+
+bool in_8_bits(const ProductShape& shape) { return shape.output == Output::sums_of_8_bits; }
+cudaDataType operand_type(const ProductShape& shape) { return in_8_bits(shape) ? CUDA_R_8I : CUDA_R_16BF; }
+cudaDataType output_type(const ProductShape& shape) {
+  if (in_8_bits(shape)) return CUDA_R_32I;
+  return shape.output == Output::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+std::size_t output_bytes(const ProductShape& shape) { return shape.output == Output::bf16 ? 2 : 4; }
+
+}  // namespace
+
+/// One shape at one batch size. cuBLASLt is column-major: y^T = W x^T, with W^T as it lies in memory.
+class Products::Plan {
+ public:
+  Plan(const ProductShape& shape, int rows) : shape_(shape), rows_(rows) {
+    const auto compute = in_8_bits(shape) ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F;
+    check(cublasLtMatmulDescCreate(&product_, compute, in_8_bits(shape) ? CUDA_R_32I : CUDA_R_32F), "create");
+    set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    if (shape.bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    if (shape.bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, output_type(shape));
+    const auto n = static_cast<std::uint64_t>(shape.outputs), k = static_cast<std::uint64_t>(shape.inputs);
+    const auto m = static_cast<std::uint64_t>(rows);
+    check(cublasLtMatrixLayoutCreate(&weights_, operand_type(shape), k, n, shape.inputs), "layout");
+    check(cublasLtMatrixLayoutCreate(&x_, operand_type(shape), k, m, shape.inputs), "layout");
+    check(cublasLtMatrixLayoutCreate(&y_, output_type(shape), n, m, shape.outputs), "layout");
+  }
+  ~Plan() {
+    cublasLtMatrixLayoutDestroy(y_);
+    cublasLtMatrixLayoutDestroy(x_);
+    cublasLtMatrixLayoutDestroy(weights_);
+    cublasLtMatmulDescDestroy(product_);
+  }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  /// Algorithms in the order in which cuBLASLt expects them to be fast; none that splits sums.
+  [[nodiscard]] std::vector<cublasLtMatmulAlgo_t> candidates(cublasLtHandle_t handle) const {
+    cublasLtMatmulPreference_t preference = nullptr;
+    check(cublasLtMatmulPreferenceCreate(&preference), "preference");
+    const std::uint32_t no_splits = CUBLASLT_REDUCTION_SCHEME_NONE;
+    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_splits,
+                                         sizeof no_splits);
+    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                         sizeof workspace_bytes);
+    std::array<cublasLtMatmulHeuristicResult_t, most_candidates> results{};
+    int count = 0;
+    const auto status = cublasLtMatmulAlgoGetHeuristic(handle, product_, weights_, x_, y_, y_, preference,
+                                                       most_candidates, results.data(), &count);
+    cublasLtMatmulPreferenceDestroy(preference);
+    std::vector<cublasLtMatmulAlgo_t> algorithms;
+    for (int i = 0; status == CUBLAS_STATUS_SUCCESS && i < count; ++i)
+      if (results[static_cast<std::size_t>(i)].state == CUBLAS_STATUS_SUCCESS)
+        algorithms.push_back(results[static_cast<std::size_t>(i)].algo);
+    return algorithms;
+  }
+  [[nodiscard]] bool can_run(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& algorithm) const {
+    cublasLtMatmulHeuristicResult_t result{};
+    return cublasLtMatmulAlgoCheck(handle, product_, weights_, x_, y_, y_, &algorithm, &result) ==
+               CUBLAS_STATUS_SUCCESS &&
+           result.workspaceSize <= workspace_bytes;
+  }
+  void use(const cublasLtMatmulAlgo_t& algorithm) { algorithm_ = algorithm; }
+  [[nodiscard]] const cublasLtMatmulAlgo_t& algorithm() const { return algorithm_; }
+  [[nodiscard]] int rows() const { return rows_; }
+
+  void run(cublasLtHandle_t handle, const Operands& o, const Array<std::byte>& workspace, const Stream& stream) const {
+    if (shape_.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, o.bias);
+    const float one = 1.0F, beta = shape_.output == Output::added_to_f32 ? 1.0F : 0.0F;
+    const std::int32_t integer_one = 1, integer_zero = 0;
+    const void* alpha = in_8_bits(shape_) ? static_cast<const void*>(&integer_one) : &one;
+    const void* keep = in_8_bits(shape_) ? static_cast<const void*>(&integer_zero) : &beta;
+    check(cublasLtMatmul(handle, product_, alpha, o.weights, weights_, o.x, x_, keep, o.y, y_, o.y, y_, &algorithm_,
+                         workspace.data(), workspace.size(), stream.get()),
+          "cublasLtMatmul");
+  }
+
+ private:
+  template <class T>
+  void set(cublasLtMatmulDescAttributes_t attribute, const T& value) const {
+    check(cublasLtMatmulDescSetAttribute(product_, attribute, &value, sizeof value), "attribute");
+  }
+
+  ProductShape shape_;
+  int rows_;
+  cublasLtMatmulDesc_t product_ = nullptr;
+  cublasLtMatrixLayout_t weights_ = nullptr, x_ = nullptr, y_ = nullptr;
+  cublasLtMatmulAlgo_t algorithm_{};
+};
+
+/// Tries algorithms on rows that repeat, and compares all of them with what the reference made of the first few.
+class Products::Probe {
+ public:
+  Probe(const Products& products, const ProductShape& shape, const void* weights)
+      : products_(products),
+        shape_(shape),
+        x_(static_cast<std::size_t>(most_rows) * static_cast<std::size_t>(shape.inputs) * 2),
+        bias_(static_cast<std::size_t>(shape.outputs) * output_bytes(shape)),
+        y_(static_cast<std::size_t>(most_rows) * row_bytes()),
+        expected_(probe_rows * row_bytes()),
+        differences_(1),
+        operands_{weights, x_.data(), shape.bias ? bias_.data() : nullptr, y_.data()} {
+    cuda::check(cudaMemsetAsync(bias_.data(), 0, bias_.bytes(), products.stream_.get()), "cudaMemsetAsync");
+    fill_x();
+  }
+
+  void remember(const Plan& reference) {
+    run(reference);
+    cuda::check(cudaMemcpyAsync(expected_.data(), y_.data(), expected_.bytes(), cudaMemcpyDeviceToDevice,
+                                products_.stream_.get()),
+                "cudaMemcpyAsync");
+  }
+  [[nodiscard]] bool repeats_the_bits(const Plan& plan) const {
+    run(plan);
+    const auto stream = products_.stream_.get();
+    cuda::check(cudaMemsetAsync(differences_.data(), 0, sizeof(int), stream), "cudaMemsetAsync");
+    launch(CompareTask{reinterpret_cast<const std::uint32_t*>(y_.data()),
+                       reinterpret_cast<const std::uint32_t*>(expected_.data()), static_cast<int>(row_bytes() / 4),
+                       probe_rows, differences_.data()},
+           plan.rows(), stream);
+    int differences = 0;
+    copy_to_host(differences_.data(), std::span(&differences, 1), products_.stream_);
+    products_.stream_.wait();
+    return differences == 0;
+  }
+
+ private:
+  [[nodiscard]] std::size_t row_bytes() const {
+    return static_cast<std::size_t>(shape_.outputs) * output_bytes(shape_);
+  }
+  void fill_x() {
+    std::mt19937 generator(1);
+    std::normal_distribution<float> normal;
+    const auto width = static_cast<std::size_t>(shape_.inputs);
+    std::vector<Bf16> rows(most_rows * width);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i] = i < probe_rows * width ? Bf16::from_float(normal(generator)) : rows[i - probe_rows * width];
+    copy_to_device(std::span<const std::byte>(std::as_bytes(std::span(rows))), x_.data(), products_.stream_);
+    products_.stream_.wait();
+  }
+  void run(const Plan& plan) const {
+    cuda::check(cudaMemsetAsync(y_.data(), 0, y_.bytes(), products_.stream_.get()), "cudaMemsetAsync");
+    plan.run(products_.handle_, operands_, products_.workspace_, products_.stream_);
+  }
+
+  const Products& products_;
+  ProductShape shape_;
+  Array<std::byte> x_, bias_, y_, expected_;
+  Array<int> differences_;
+  Operands operands_;
+};
+
+Products::Products(const Stream& stream) : stream_(stream), workspace_(workspace_bytes) {
+  check(cublasLtCreate(&handle_), "cublasLtCreate");
+}
+Products::~Products() { cublasLtDestroy(handle_); }
+
+void Products::prepare(const ProductShape& shape, const void* weights) {
+  if (plans_.contains({shape, most_rows})) return;
+  const auto reference = std::make_shared<Plan>(shape, most_rows);
+  const auto candidates = reference->candidates(handle_);
+  if (candidates.empty())
+    throw ModelError("cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " +
+                     std::to_string(shape.inputs) + " (widths must be multiples of 16) use --device cpu");
+  Probe probe(*this, shape, weights);
+  const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const cublasLtMatmulAlgo_t& candidate) {
+    reference->use(candidate);
+    if (in_8_bits(shape)) return true;
+    probe.remember(*reference);
+    return probe.repeats_the_bits(*reference);
+  });
+  if (!found)
+    throw ModelError("cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " +
+                     std::to_string(shape.inputs) +
+                     " whose rows all have the same bits use --dtype int8 or --device cpu");
+  plans_[{shape, most_rows}] = reference;
+  std::shared_ptr<const Plan> larger = reference;
+  for (auto rows = batch_sizes.rbegin() + 1; rows != batch_sizes.rend(); ++rows) {
+    auto plan = choose(shape, *rows, probe);
+    if (!plan) padded_for_bits_ = std::max(padded_for_bits_, larger->rows());
+    larger = plan ? plan : larger;
+    plans_[{shape, *rows}] = larger;
+  }
+}
+
+/// Null if no algorithm repeats the reference's bits.
+std::shared_ptr<const Products::Plan> Products::choose(const ProductShape& shape, int rows, const Probe& probe) const {
+  const auto plan = std::make_shared<Plan>(shape, rows);
+  auto candidates = plan->candidates(handle_);
+  const auto& reference = plans_.at({shape, most_rows})->algorithm();
+  if (plan->can_run(handle_, reference)) candidates.push_back(reference);
+  for (const auto& candidate : candidates) {
+    plan->use(candidate);
+    if (in_8_bits(shape) || probe.repeats_the_bits(*plan)) return plan;
+  }
+  return nullptr;
+}
+
+void Products::multiply(const ProductShape& shape, int rows, const Operands& operands) const {
+  plans_.at({shape, rows})->run(handle_, operands, workspace_, stream_);
+}
+
+}  // namespace shoal::lm::cuda

@@ -1,0 +1,290 @@
+// The functions of the CUDA runtime and of cuBLASLt that the plugin calls, on the host: memory is memory, streams do
+// everything at once, kernels run on emulated blocks of threads, products are sums in float. So the plugin's own code,
+// down to its recorded graphs, computes whole models where there is no GPU. What it cannot show is what depends on real
+// asynchrony, and speed.
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "lm/cuda/emulated_block.hpp"
+#include "lm/cuda/launches.hpp"
+
+namespace shoal::lm::cuda {
+namespace {
+
+using Work = std::vector<std::function<void()>>;
+
+/// What is being recorded, if anything is.
+Work*& recording() {
+  static Work* work = nullptr;
+  return work;
+}
+
+void put_into_stream(std::function<void()> work) {
+  if (recording() != nullptr)
+    recording()->push_back(std::move(work));
+  else
+    work();
+}
+
+template <class Body>
+void put_kernel(int blocks, int threads, Body body) {
+  put_into_stream([=] { emulate(blocks, threads, ThreadOrder::shuffled, [&](EmulatedBlock& block) { body(block); }); });
+}
+
+constexpr int row_threads = 64;
+
+}  // namespace
+
+void launch(const EmbedTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { embed(block, task); });
+}
+void launch(const NormTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { normalize(block, task); });
+}
+void launch(const RotationTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, 32, [=](EmulatedBlock& block) { find_rotations(block, task); });
+}
+void launch(const PlaceTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { place_token(block, task); });
+}
+void launch(const AttentionTask& task, int blocks, cudaStream_t) {
+  put_kernel(blocks, 32 * attention_warps, [=](EmulatedBlock& block) { attend<16>(block, task); });
+}
+void launch(const MergeTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { merge_windows(block, task); });
+}
+void launch(const ActivationTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { activate(block, task); });
+}
+void launch(const QuantizeTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { quantize(block, task); });
+}
+void launch(const ScaleTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { scale_sums(block, task); });
+}
+void launch(const CopyTask& task, int copies, cudaStream_t) {
+  put_kernel(copies, row_threads, [=](EmulatedBlock& block) { copy_block(block, task); });
+}
+void launch(const SampleTask& task, int rows, cudaStream_t) {
+  put_kernel(rows, 64, [=](EmulatedBlock& block) { sample(block, task); });
+}
+void launch(const CompareTask& task, int rows, cudaStream_t) {
+  put_into_stream([=] {
+    for (int r = 0; r < rows; ++r)
+      for (int i = 0; i < task.n; ++i)
+        *task.differences += task.rows[r * task.n + i] != task.expected[r % task.period * task.n + i] ? 1 : 0;
+  });
+}
+void prepare_kernels(int, int) {}
+
+}  // namespace shoal::lm::cuda
+
+using shoal::lm::Bf16;
+using shoal::lm::cuda::put_into_stream;
+using shoal::lm::cuda::recording;
+using shoal::lm::cuda::Work;
+
+/// What the opaque handles point to.
+struct CUgraph_st {
+  Work work;
+};
+struct CUgraphExec_st {
+  Work work;
+};
+
+extern "C" {
+
+const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  std::strcpy(properties->name, "emulated");
+  properties->multiProcessorCount = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = *total = std::size_t{64} << 30U;
+  return cudaSuccess;
+}
+/// Filled with what a GPU might have left there: NaNs.
+cudaError_t cudaMalloc(void** at, std::size_t bytes) {
+  *at = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 22U));
+  return cudaSuccess;
+}
+cudaError_t cudaFree(void* at) {
+  std::free(at);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** at, std::size_t bytes) { return cudaMalloc(at, bytes); }
+cudaError_t cudaFreeHost(void* at) { return cudaFree(at); }
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memmove(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t) {
+  std::memset(at, value, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  recording() = new Work;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = new CUgraph_st{std::move(*recording())};
+  delete std::exchange(recording(), nullptr);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+  for (const auto& work : executable->work) work();
+  return cudaSuccess;
+}
+}
+
+namespace {
+
+struct Layout {
+  cudaDataType type;
+  std::uint64_t rows, columns;
+  std::int64_t stride;
+};
+
+struct Product {
+  bool integer = false;
+  bool bias = false;
+  const void* bias_data = nullptr;
+};
+
+/// cuBLASLt's descriptors are arrays that the library fills in.
+template <class T, class Opaque>
+T& inside(Opaque* opaque) {
+  static_assert(sizeof(T) <= sizeof(Opaque));
+  return *reinterpret_cast<T*>(opaque);
+}
+
+float load(const void* data, cudaDataType type, std::uint64_t index) {
+  if (type == CUDA_R_16BF) return static_cast<const Bf16*>(data)[index].to_float();
+  return static_cast<const float*>(data)[index];
+}
+
+/// Column-major: D [n, m] = A^T [k, n]^T B [k, m].
+void multiply(const Product& product, const Layout& a, const void* weights, const Layout& b, const void* x, float beta,
+              const Layout& d, void* y) {
+  const auto n = static_cast<std::size_t>(d.rows), m = static_cast<std::size_t>(d.columns), k = a.rows;
+  for (std::size_t r = 0; r < m; ++r)
+    for (std::size_t o = 0; o < n; ++o) {
+      const std::size_t to = r * static_cast<std::size_t>(d.stride) + o;
+      const std::size_t w = o * static_cast<std::size_t>(a.stride), v = r * static_cast<std::size_t>(b.stride);
+      if (product.integer) {
+        std::int32_t sum = 0;
+        for (std::size_t i = 0; i < k; ++i)
+          sum += static_cast<const std::int8_t*>(weights)[w + i] * static_cast<const std::int8_t*>(x)[v + i];
+        static_cast<std::int32_t*>(y)[to] = sum;
+        continue;
+      }
+      float sum = 0.0F;
+      for (std::size_t i = 0; i < k; ++i) sum += load(weights, a.type, w + i) * load(x, b.type, v + i);
+      if (product.bias) sum += load(product.bias_data, d.type, o);
+      if (d.type == CUDA_R_16BF)
+        static_cast<Bf16*>(y)[to] = Bf16::from_float(sum);
+      else
+        static_cast<float*>(y)[to] = beta == 0.0F ? sum : sum + beta * static_cast<float*>(y)[to];
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* cublasLtGetStatusString(cublasStatus_t) { return "emulated"; }
+cublasStatus_t cublasLtCreate(cublasLtHandle_t*) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t, std::size_t, cublasComputeType_t, cudaDataType_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t) {
+  *desc = new cublasLtMatmulDescOpaque_t{};
+  inside<Product>(*desc) = {.integer = compute == CUBLAS_COMPUTE_32I};
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
+  delete desc;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t what,
+                                              const void* value, std::size_t) {
+  auto& product = inside<Product>(desc);
+  if (what == CUBLASLT_MATMUL_DESC_EPILOGUE) product.bias = true;
+  if (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER) product.bias_data = *static_cast<const void* const*>(value);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
+                                          std::uint64_t columns, std::int64_t stride) {
+  *layout = new cublasLtMatrixLayoutOpaque_t{};
+  inside<Layout>(*layout) = {type, rows, columns, stride};
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
+  delete layout;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
+  *preference = new cublasLtMatmulPreferenceOpaque_t{};
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
+  delete preference;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t,
+                                                    const void*, std::size_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t* results,
+                                              int* count) {
+  results[0] = {};
+  *count = 1;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                       const cublasLtMatmulAlgo_t*, cublasLtMatmulHeuristicResult_t*) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void*, const void* a,
+                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
+                              const void* beta, const void*, cublasLtMatrixLayout_t, void* d,
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, std::size_t,
+                              cudaStream_t) {
+  const auto product = inside<Product>(desc);
+  const auto weights = inside<Layout>(a_layout), x = inside<Layout>(b_layout), y = inside<Layout>(d_layout);
+  const float keep = product.integer ? 0.0F : *static_cast<const float*>(beta);
+  put_into_stream([=] { multiply(product, weights, a, x, b, keep, y, d); });
+  return CUBLAS_STATUS_SUCCESS;
+}
+}

@@ -1,0 +1,268 @@
+// The kernels on a GPU against their own bodies on an emulated block of threads, which tests/lm/cuda checks against the
+// operations in double precision. compute-sanitizer runs these too.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "lm/cuda/attention_plan.hpp"
+#include "lm/cuda/batch_sizes.hpp"
+#include "lm/cuda/emulated_block.hpp"
+#include "lm/cuda/launches.hpp"
+#include "lm/cuda/memory.hpp"
+#include "lm/cuda/products.hpp"
+
+namespace shoal::lm::cuda {
+namespace {
+
+std::vector<float> random_floats(std::size_t count, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& x : values) x = normal(generator);
+  return values;
+}
+
+std::vector<Bf16> random_bf16(std::size_t count, std::uint64_t seed) {
+  std::vector<Bf16> out;
+  for (const float x : random_floats(count, seed)) out.push_back(Bf16::from_float(x));
+  return out;
+}
+
+double number(float x) { return x; }
+double number(Bf16 x) { return x.to_float(); }
+double number(std::int8_t x) { return x; }
+
+/// Differences of a rounding or two.
+template <class T>
+void expect_close(const std::vector<T>& found, const std::vector<T>& expected, double unit) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i)
+    ASSERT_NEAR(number(found[i]), number(expected[i]), unit * (std::abs(number(expected[i])) + 1e-3)) << "at " << i;
+}
+
+class KernelsOnGpu : public testing::Test {
+ protected:
+  /// A copy on the GPU that lives as long as the test.
+  template <class T>
+  T* on_gpu(const std::vector<T>& values) {
+    arrays_.emplace_back(std::max<std::size_t>(1, values.size() * sizeof(T)));
+    auto* at = reinterpret_cast<T*>(arrays_.back().data());
+    copy_to_device(std::span<const T>(values), at, stream);
+    stream.wait();
+    return at;
+  }
+  template <class T>
+  std::vector<T> fetch(const T* at, std::size_t size) {
+    std::vector<T> values(size);
+    copy_to_host(at, std::span<T>(values), stream);
+    stream.wait();
+    return values;
+  }
+  Stream stream;
+
+ private:
+  std::vector<Array<std::byte>> arrays_;
+};
+
+TEST_F(KernelsOnGpu, NormsActivationsAndEightBits) {
+  for (const int n : {16, 896, 4096})
+    for (const int rows : {1, 5, 300}) {
+      const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(rows),
+                 width = static_cast<std::size_t>(n);
+      const auto x = random_floats(size, 1), weight = random_floats(width, 2), bias = random_floats(width, 3);
+      const auto up = random_bf16(2 * size, 4);
+      for (const bool second : {false, true}) {
+        std::vector<Bf16> normed(size), active(size);
+        emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
+          normalize(block, NormTask{x.data(), nullptr, weight.data(), second ? bias.data() : nullptr, n, 1e-5F,
+                                    normed.data()});
+        });
+        emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
+          activate(block, ActivationTask{up.data(), second, n, active.data()});
+        });
+        Bf16 *found_norm = on_gpu(std::vector<Bf16>(size)), *found_active = on_gpu(std::vector<Bf16>(size));
+        launch(NormTask{on_gpu(x), nullptr, on_gpu(weight), second ? on_gpu(bias) : nullptr, n, 1e-5F, found_norm},
+               rows, stream.get());
+        launch(ActivationTask{on_gpu(up), second, n, found_active}, rows, stream.get());
+        expect_close(fetch(found_norm, size), normed, 0x1p-7);
+        expect_close(fetch(found_active, size), active, 0x1p-7);
+      }
+      std::vector<std::int8_t> q(size);
+      std::vector<float> scales(static_cast<std::size_t>(rows));
+      emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
+        quantize(block, QuantizeTask{up.data(), n, q.data(), scales.data()});
+      });
+      std::int8_t* found_q = on_gpu(std::vector<std::int8_t>(size));
+      float* found_scales = on_gpu(scales);
+      launch(QuantizeTask{on_gpu(up), n, found_q, found_scales}, rows, stream.get());
+      EXPECT_EQ(fetch(found_scales, scales.size()), scales);
+      EXPECT_EQ(fetch(found_q, size), q);
+    }
+}
+
+/// Rows of sequences with a common beginning: rotations, places, attention, merge.
+void check_attention(int heads, int kv_heads, int head_dim, int sight,
+                     const std::function<void(const std::vector<Bf16>&, const std::vector<int>&, const AttentionPlan&,
+                                              std::vector<std::vector<Bf16>>*, std::vector<Bf16>*)>& on_gpu) {
+  std::vector<int> positions{300, 301, 511, 512, 700, 90};
+  std::vector<std::vector<BlockId>> tables;
+  std::uint32_t next = 0;
+  std::vector<BlockId> common;
+  for (int b = 0; b < 5; ++b) common.emplace_back(next++);
+  for (const int position : positions) {
+    tables.push_back(common);
+    while (static_cast<int>(tables.back().size()) <= position / 16) tables.back().emplace_back(next++);
+  }
+  std::vector<TokenRow> rows;
+  for (std::size_t r = 0; r < positions.size(); ++r) rows.push_back({TokenId{0}, positions[r], tables[r]});
+  AttentionPlanner planner({sight}, heads / kv_heads);
+  const AttentionPlan plan = planner.plan(rows, next);
+  std::vector<std::vector<Bf16>> blocks;
+  for (std::uint32_t b = 0; b < next; ++b)
+    blocks.push_back(random_bf16(static_cast<std::size_t>(kv_heads * head_elements(head_dim)), 50 + b));
+  const auto qkv = random_bf16(positions.size() * static_cast<std::size_t>((heads + 2 * kv_heads) * head_dim), 9);
+
+  std::vector<std::byte*> addresses;
+  for (const BlockId id : plan.tables) addresses.push_back(reinterpret_cast<std::byte*>(blocks[id.value()].data()));
+  const auto slots = static_cast<std::size_t>(plan.slot_count * heads);
+  std::vector<float> tops(slots), sums(slots), outs(slots * static_cast<std::size_t>(head_dim));
+  const int count = static_cast<int>(plan.by_sight[0].items.size());
+  const float scale = log2_e / std::sqrt(static_cast<float>(head_dim));
+  const AttentionTask task{qkv.data(),
+                           positions.data(),
+                           addresses.data(),
+                           plan.by_sight[0].items.data(),
+                           &count,
+                           plan.by_sight[0].rows.data(),
+                           plan.slots.data(),
+                           0,
+                           heads,
+                           kv_heads,
+                           head_dim,
+                           sight,
+                           scale,
+                           tops.data(),
+                           sums.data(),
+                           outs.data()};
+  emulate(4, 32 * attention_warps, ThreadOrder::forward, [&](EmulatedBlock& block) { attend<16>(block, task); });
+  std::vector<Bf16> expected(positions.size() * static_cast<std::size_t>(heads * head_dim));
+  emulate(static_cast<int>(positions.size()), 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
+    merge_windows(block, MergeTask{positions.data(), plan.slots.data(), heads, head_dim, sight, scale, tops.data(),
+                                   sums.data(), outs.data(), expected.data()});
+  });
+  std::vector<Bf16> found(expected.size());
+  on_gpu(qkv, positions, plan, &blocks, &found);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    ASSERT_NEAR(found[i].to_float(), expected[i].to_float(), 0.01) << "at " << i;
+}
+
+TEST_F(KernelsOnGpu, Attention) {
+  struct Shape {
+    int heads, kv_heads, head_dim, sight;
+  };
+  for (const Shape& s : {Shape{14, 2, 64, 1 << 20}, Shape{32, 8, 128, 1 << 20}, Shape{4, 4, 80, 100},
+                         Shape{2, 1, 256, 1 << 20}, Shape{3, 3, 16, 256}}) {
+    prepare_kernels(s.head_dim, 1000);
+    check_attention(
+        s.heads, s.kv_heads, s.head_dim, s.sight,
+        [&](const auto& qkv, const auto& positions, const AttentionPlan& plan, auto* blocks, auto* found) {
+          std::vector<std::byte*> block_at, addresses;
+          for (const auto& block : *blocks) block_at.push_back(reinterpret_cast<std::byte*>(this->on_gpu(block)));
+          for (const BlockId id : plan.tables) addresses.push_back(block_at[id.value()]);
+          const auto slots = static_cast<std::size_t>(plan.slot_count * s.heads);
+          float *tops = this->on_gpu(std::vector<float>(slots)), *sums = this->on_gpu(std::vector<float>(slots)),
+                *outs = this->on_gpu(std::vector<float>(slots * static_cast<std::size_t>(s.head_dim)));
+          int *at = this->on_gpu(positions), *slot_at = this->on_gpu(plan.slots);
+          const float scale = log2_e / std::sqrt(static_cast<float>(s.head_dim));
+          Bf16* out = this->on_gpu(std::vector<Bf16>(found->size()));
+          launch(AttentionTask{this->on_gpu(qkv), at, this->on_gpu(addresses), this->on_gpu(plan.by_sight[0].items),
+                               this->on_gpu(std::vector<int>{static_cast<int>(plan.by_sight[0].items.size())}),
+                               this->on_gpu(plan.by_sight[0].rows), slot_at, 0, s.heads, s.kv_heads, s.head_dim,
+                               s.sight, scale, tops, sums, outs},
+                 64, stream.get());
+          launch(MergeTask{at, slot_at, s.heads, s.head_dim, s.sight, scale, tops, sums, outs, out},
+                 static_cast<int>(positions.size()), stream.get());
+          *found = this->fetch(out, found->size());
+        });
+  }
+}
+
+TEST_F(KernelsOnGpu, DrawsFromALargeVocabulary) {
+  const int vocabulary = 151936, rows = 3;
+  prepare_kernels(64, vocabulary);
+  auto logits = random_floats(static_cast<std::size_t>(vocabulary * rows), 12);
+  std::vector<std::uint32_t> real(static_cast<std::size_t>((vocabulary + 63) / 64 * 2), 0xFFFFFFFFU), few = real;
+  for (std::size_t i = 0; i < few.size(); ++i) few[i] = i % 3 == 0 ? 0x00FF00F1U : 0;
+  real[0] &= ~4U, few[0] &= ~4U;
+  const std::vector<std::uint8_t> end_allowed{1, 0, 1};
+  const std::vector<int> ends{2}, begin{0, 8, 9, 16};
+  std::vector<double> uniforms;
+  for (int i = 0; i < 16; ++i) uniforms.push_back((i + 0.5) / 16.0);
+  const auto* real_bits = on_gpu(real);
+  const auto* few_bits = on_gpu(few);
+  for (const auto& [top_k, top_p] : {std::pair{0, 1.0}, {50, 1.0}, {0, 0.9}, {100, 0.5}}) {
+    std::vector<double> mass(3), end(3);
+    std::vector<int> tokens(16);
+    const std::uint32_t* masks[] = {real.data(), few.data(), real.data()};
+    SampleTask task{logits.data(), vocabulary, real.data(), masks,        end_allowed.data(), ends.data(), 1,
+                    1.25F,         top_k,      top_p,       begin.data(), uniforms.data(),    mass.data(), end.data(),
+                    tokens.data()};
+    emulate(rows, sampling_threads, ThreadOrder::forward, [&](EmulatedBlock& block) { sample(block, task); });
+    const double* found_mass = on_gpu(std::vector<double>(3));
+    const double* found_end = on_gpu(std::vector<double>(3));
+    const int* found_tokens = on_gpu(std::vector<int>(16));
+    launch(SampleTask{on_gpu(logits), vocabulary, real_bits,
+                      on_gpu(std::vector<const std::uint32_t*>{real_bits, few_bits, real_bits}), on_gpu(end_allowed),
+                      on_gpu(ends), 1, 1.25F, top_k, top_p, on_gpu(begin), on_gpu(uniforms),
+                      const_cast<double*>(found_mass), const_cast<double*>(found_end), const_cast<int*>(found_tokens)},
+           rows, stream.get());
+    const auto found = fetch(found_mass, 3), found_ends = fetch(found_end, 3);
+    for (std::size_t r = 0; r < 3; ++r) {
+      EXPECT_NEAR(found[r], mass[r], 1e-5);
+      EXPECT_NEAR(found_ends[r], end[r], 1e-5);
+    }
+    EXPECT_EQ(fetch(found_tokens, 16), tokens);  // a uniform on the edge between two tokens would be bad luck
+  }
+}
+
+TEST_F(KernelsOnGpu, ProductsKeepARowsBitsInEveryBatch) {
+  for (const auto& [outputs, inputs] : {std::pair{1152, 896}, {896, 4864}, {4096, 4096}}) {
+    const auto weights = random_bf16(static_cast<std::size_t>(outputs) * static_cast<std::size_t>(inputs), 1);
+    const auto x = random_bf16(static_cast<std::size_t>(most_rows) * static_cast<std::size_t>(inputs), 2);
+    for (const Output output : {Output::bf16, Output::f32}) {
+      Products products(stream);
+      const ProductShape shape{outputs, inputs, output, false};
+      const Bf16* w = on_gpu(weights);
+      products.prepare(shape, w);
+      std::cout << outputs << " x " << inputs
+                << (products.padded_for_bits() == 0
+                        ? ": bits kept at every size\n"
+                        : ": padded for bits up to " + std::to_string(products.padded_for_bits()) + " rows\n");
+      const std::size_t row = static_cast<std::size_t>(outputs) * (output == Output::bf16 ? 2 : 4);
+      std::byte* y = on_gpu(std::vector<std::byte>(most_rows * row));
+      const Bf16* x_at = on_gpu(x);
+      products.multiply(shape, most_rows, {w, x_at, nullptr, y});
+      const auto all = fetch(y, most_rows * row);
+      for (const int rows : batch_sizes) {
+        products.multiply(shape, rows, {w, x_at, nullptr, y});
+        const auto some = fetch(y, static_cast<std::size_t>(rows) * row);
+        EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size()), 0) << rows << " rows";
+      }
+      if (output != Output::f32) continue;
+      for (int o = 0; o < 50; ++o) {
+        double expected = 0.0;
+        for (int i = 0; i < inputs; ++i)
+          expected += static_cast<double>(weights[static_cast<std::size_t>(o * inputs + i)].to_float()) *
+                      x[static_cast<std::size_t>(i)].to_float();
+        float found = 0.0F;
+        std::memcpy(&found, all.data() + o * 4, 4);
+        EXPECT_NEAR(found, expected, 1e-3 * std::sqrt(inputs));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shoal::lm::cuda

@@ -1,0 +1,106 @@
+// Runs on a model whose processor draws by itself: the same answers as where the run loop draws from the logits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "smc/run.hpp"
+#include "smc/token_distribution.hpp"
+#include "smc/toy_worlds.hpp"
+
+namespace shoal::smc {
+namespace {
+
+/// Draws as a GPU does, with the run loop's own distribution.
+class DrawingTree final : public ContextTree {
+ public:
+  DrawingTree(const Vocabulary& vocabulary, std::unique_ptr<ContextTree> tree, int* sampled)
+      : vocabulary_(vocabulary), tree_(std::move(tree)), sampled_(sampled) {}
+
+  [[nodiscard]] ContextId root() const override { return tree_->root(); }
+  ContextId extend(ContextId parent, TokenId token) override { return tree_->extend(parent, token); }
+  void retain(ContextId context) override { tree_->retain(context); }
+  void release(ContextId context) override { tree_->release(context); }
+  void forward(std::span<const ContextId> contexts, std::span<float> logits) override {
+    tree_->forward(contexts, logits);
+  }
+  [[nodiscard]] bool can_sample() const override { return true; }
+  void sample(const Sampling& how, std::span<ContextDraws> draws) override {
+    for (ContextDraws& one : draws) {
+      std::vector<float> logits(static_cast<std::size_t>(vocabulary_.size()));
+      tree_->forward({&one.context, 1}, logits);
+      const TokenDistribution q(logits, vocabulary_, *one.allowed, how.temperature, {how.top_k, how.top_p});
+      one.log_mass = q.log_mass();
+      one.log_end = q.log_end();
+      if (std::isfinite(q.log_mass()))
+        for (const double u : one.uniforms) one.tokens.push_back(q.draw(u));
+      ++*sampled_;
+    }
+  }
+  ContextId insert(std::span<const TokenId> tokens) override { return tree_->insert(tokens); }
+  [[nodiscard]] std::size_t live_contexts() const override { return tree_->live_contexts(); }
+  [[nodiscard]] std::size_t live_blocks() const override { return tree_->live_blocks(); }
+
+ private:
+  const Vocabulary& vocabulary_;
+  std::unique_ptr<ContextTree> tree_;
+  int* sampled_;
+};
+
+class DrawingModel final : public LanguageModel {
+ public:
+  explicit DrawingModel(const LanguageModel& model) : model_(model) {}
+
+  [[nodiscard]] const ModelSummary& summary() const override { return model_.summary(); }
+  [[nodiscard]] const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
+  [[nodiscard]] std::string decode(std::span<const TokenId> ids) const override { return model_.decode(ids); }
+  [[nodiscard]] std::string piece(TokenId id) const override { return model_.piece(id); }
+  [[nodiscard]] bool has_chat_template() const override { return false; }
+  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
+                                                  ContextLimits limits) const override {
+    return std::make_unique<DrawingTree>(vocabulary(), model_.open(prompt, limits), &sampled);
+  }
+  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
+
+  mutable int sampled = 0;
+
+ private:
+  const LanguageModel& model_;
+};
+
+void expect_same_run(const test::World& world) {
+  SingleProcess alone;
+  const DrawingModel drawing(world.model);
+
+  const RunResult here = run(world.model, {}, world.potentials, world.options, alone);
+  const RunResult there = run(drawing, {}, world.potentials, world.options, alone);
+
+  EXPECT_GT(drawing.sampled, 0);
+  EXPECT_EQ(there.reason, here.reason);
+  EXPECT_EQ(there.extinct_by, here.extinct_by);
+  EXPECT_TRUE(there.log_z == here.log_z);
+  ASSERT_EQ(there.particles.size(), here.particles.size());
+  for (std::size_t i = 0; i < here.particles.size(); ++i) {
+    EXPECT_EQ(there.particles[i].text, here.particles[i].text);
+    EXPECT_EQ(there.particles[i].log_weight, here.particles[i].log_weight);
+  }
+}
+
+TEST(DeviceDraws, GiveTheAnswerOfTheRunLoopsOwn) {
+  for (test::World world : test::all_worlds()) {
+    SCOPED_TRACE(world.name);
+    world.options.particles = 60;
+    expect_same_run(world);
+  }
+}
+
+TEST(DeviceDraws, AnExtinctionNamesThePotential) {
+  const auto masked = std::make_shared<test::MaskedTextPotential>(
+      "masked", [](const std::string& text) { return text.size() <= 2 ? 1.0 : 0.0; },
+      [](const std::string&) { return 0.0; });
+  expect_same_run({"extinct", test::letters_model(), {test::likes_a(), masked}, {}});
+}
+
+}  // namespace
+}  // namespace shoal::smc
