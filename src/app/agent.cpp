@@ -226,6 +226,7 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   const GenerateOptions& options = job.options.generate;
   world.set_hang_limit(options.hang_limit_s);
   Log log = world.together([&] { return Log(options.log, world.rank().value()); });
+  world.together([&] { force_isa(parse_isa(options.isa)); });
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
   if (root && !device.note.empty()) {
     log.warning(device.note);

@@ -151,6 +151,7 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
     log->warning(line);
     if (show) std::cerr << "shoal: " << line << '\n';
   };
+  world.together([&] { force_isa(parse_isa(options.isa)); });
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
   note(device.note, true);
 

@@ -193,7 +193,7 @@ void validate(GenerateOptions* o) {
                                               {"systematic", smc::Resampling::systematic},
                                               {"residual", smc::Resampling::residual}});
   (void)device_wish(*o);
-  use_isa(o->isa);
+  (void)parse_isa(o->isa);
   if (!o->prompt_file.empty()) {
     if (!o->prompt.empty()) throw UsageError("both --prompt and --prompt-file (only one prompt is answered) give one");
     o->prompt = read_text_file(o->prompt_file, "prompt-file");
@@ -217,14 +217,14 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options) {
   return potentials;
 }
 
-void use_isa(const std::string& name) {
-  if (name == "auto") return force_isa(processor_isa());
-  force_isa(parse_name<Isa>("isa", name,
-                            {{"baseline", Isa::baseline},
-                             {"avx2", Isa::avx2},
-                             {"avx512", Isa::avx512},
-                             {"avx512_vnni", Isa::avx512_vnni},
-                             {"avx512_bf16", Isa::avx512_bf16}}));
+Isa parse_isa(const std::string& name) {
+  return parse_name<Isa>("isa", name,
+                         {{"auto", processor_isa()},
+                          {"baseline", Isa::baseline},
+                          {"avx2", Isa::avx2},
+                          {"avx512", Isa::avx512},
+                          {"avx512_vnni", Isa::avx512_vnni},
+                          {"avx512_bf16", Isa::avx512_bf16}});
 }
 
 void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model) {

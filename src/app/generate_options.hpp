@@ -9,6 +9,7 @@
 #include "agent/device.hpp"
 #include "app/command_line.hpp"
 #include "app/log.hpp"
+#include "base/isa.hpp"
 #include "cluster/world.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
@@ -67,9 +68,8 @@ void choose_migration(GenerateOptions* options, cluster::World& world, const Lan
 
 DType parse_dtype(const std::string& name);
 
-/// Takes the instruction set that --isa names; "auto" is the processor's best.
-/// @throws UsageError if it is not known, or if the processor lacks it
-void use_isa(const std::string& name);
+/// "auto" is the processor's best.
+Isa parse_isa(const std::string& name);
 
 inline constexpr const char* isa_help =
     "highest instruction set to use: baseline, avx2, avx512, avx512_vnni or avx512_bf16 (auto: the processor's best); "

@@ -103,7 +103,7 @@ int info_command(cluster::World& world, const Arguments& arguments) {
   const bool root = world.rank() == Rank{0};
   const Parsed parsed = world.together([&] {
     const Parsed result = parse(arguments, option_set(&options), "info");
-    use_isa(options.isa);
+    force_isa(parse_isa(options.isa));
     return result;
   });
   if (parsed == Parsed::help_wanted) {

@@ -94,7 +94,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
     const Parsed result = parse(arguments, option_set(&options), "score");
     if (result == Parsed::help_wanted) return result;
     (void)wish_of(options);
-    use_isa(options.isa);
+    force_isa(parse_isa(options.isa));
     if (!options.ids.empty() && options.input.given())
       throw UsageError("both --ids and a text (only one is scored) give one");
     if (options.ids.empty()) (void)options.input.read();
