@@ -12,6 +12,12 @@
 namespace shoal::lm {
 namespace {
 
+/// A type of products on the lowest instruction set that computes it in this way.
+struct Path {
+  DType dtype;
+  Isa isa;
+};
+
 class Parity : public testing::TestWithParam<std::tuple<const char*, Path>> {
  protected:
   void SetUp() override {
