@@ -1,6 +1,6 @@
 // The SMC layer by itself: weights, resampling, and the distribution of the next token over a vocabulary of 151,936.
 // Rows come from a pool larger than the last-level cache, as they do after a forward pass; CopyRow and ReadRow show
-// what the memory gives.
+// what the memory gives, and the counters limit_us and of_limit (limit.hpp) what moving the same data alone would take.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/rng.hpp"
+#include "limit.hpp"
 #include "smc/proposal.hpp"
 #include "smc/resampling.hpp"
 #include "smc/token_distribution.hpp"
@@ -68,6 +69,12 @@ void set_bytes(benchmark::State* state) {
   state->SetBytesProcessed(static_cast<std::int64_t>(state->iterations() * row_size * sizeof(float)));
 }
 
+/// A row is read once, from memory.
+void set_row_limit(benchmark::State* state) {
+  static const double pool_s = bench::read_seconds(64 * row_size * sizeof(float));
+  bench::set_limit(state, pool_s / 64);
+}
+
 void CopyRow(benchmark::State& state) {
   RowPool pool;
   std::vector<float> to(row_size);
@@ -109,6 +116,7 @@ void Distribution(benchmark::State& state, const TokenMask& allowed, Truncation 
     benchmark::DoNotOptimize(q.log_mass());
   }
   set_bytes(&state);
+  set_row_limit(&state);
 }
 BENCHMARK_CAPTURE(Distribution, whole, vocabulary().text_tokens(), {})->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(Distribution, one_in_100_allowed, every(100), {})->Unit(benchmark::kMicrosecond);
@@ -120,6 +128,9 @@ void Draw(benchmark::State& state) {
   const TokenDistribution q(row, vocabulary(), vocabulary().text_tokens(), 1.0, {});
   std::uint32_t i = 0;
   for (auto _ : state) benchmark::DoNotOptimize(q.draw(uniform(++i)));
+  constexpr std::size_t half_the_chunks_and_half_a_chunk =
+      (row_size / 1024 * sizeof(double) + 1024 * sizeof(float)) / 2;
+  bench::set_limit(&state, bench::read_seconds(half_the_chunks_and_half_a_chunk));
 }
 BENCHMARK(Draw)->Unit(benchmark::kMicrosecond);
 
@@ -151,6 +162,7 @@ void MaskedProposal(benchmark::State& state) {
   RowPool pool;
   for (auto _ : state)
     benchmark::DoNotOptimize(proposal->distribution(pool.next(&state), {states, StopStrings::start()}).log_mass());
+  set_row_limit(&state);
 }
 BENCHMARK(MaskedProposal)->Arg(0)->Arg(1)->Arg(4)->Unit(benchmark::kMicrosecond);
 
@@ -167,6 +179,7 @@ void Weights(benchmark::State& state) {
     benchmark::DoNotOptimize(log_mean_weight(weights) + effective_sample_size(weights));
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
+  bench::set_limit(&state, bench::copy_seconds(lw.size() * sizeof(double)));  // log-weights in, whole numbers out
 }
 BENCHMARK(Weights)->Arg(100)->Arg(4096)->Arg(65536)->Unit(benchmark::kMicrosecond);
 
@@ -178,6 +191,7 @@ void Resample(benchmark::State& state, Resampling scheme) {
     benchmark::DoNotOptimize(ancestors_of(offspring_counts(scheme, weights.q, words)));
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
+  bench::set_limit(&state, bench::copy_seconds(weights.q.size() * sizeof(weights.q[0])));  // weights in, parents out
 }
 BENCHMARK_CAPTURE(Resample, systematic, Resampling::systematic)->Arg(100)->Arg(65536)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(Resample, stratified, Resampling::stratified)->Arg(65536)->Unit(benchmark::kMicrosecond);

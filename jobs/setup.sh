@@ -10,7 +10,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev            # matrix products on the CPU (its CMake package asks for OpenCL)
   librandom123-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
   libgtest-dev libbenchmark-dev             # tests and benchmarks
-  python3 python3-h5py                      # one test reads a trace as users of h5py do
+  python3 python3-h5py python3-xarray python3-h5netcdf # tests read traces and tables as their users do
   slurm-wlm munge iproute2                  # tests that start a Slurm, and several hosts, of their own
   chromium                                  # one test opens the report in a real browser
 )

@@ -22,6 +22,7 @@
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
 #include "trace/replace_file.hpp"
+#include "trace/table_file.hpp"
 
 namespace shoal::app {
 namespace {
@@ -303,6 +304,7 @@ int sweep_command(const Arguments& arguments) {
     sweep.list(std::cout);
     return 0;
   }
+  trace::check_table_target(options.output + ".h5", table_format);
   Log log(options.log, 0);
   const ScopedSignals signals;
   const int signal = sweep.run(&log);

@@ -306,7 +306,7 @@ void write_hdf5(const SweepResults& sweep, const std::string& path) {
   for (auto part : {option_columns(sweep), outcome_columns(sweep), figure_columns(sweep)})
     columns.insert(columns.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
   const BuildInfo build = build_info();
-  trace::write_table(path, "shoal-sweep", "cell", "number of the cell", columns,
+  trace::write_table(path, table_format, "cell", "number of the cell", columns,
                      {{"command_line", sweep.command},
                       {"job_file", sweep.job_file},
                       {"shoal_version", build.version},

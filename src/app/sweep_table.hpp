@@ -31,6 +31,9 @@ Quartiles quartiles(std::vector<double> values);
 /// A table with a row for all cells that differ in nothing but the seed, and below it what failed or was skipped.
 std::string markdown(const SweepResults& sweep);
 
+/// The HDF5 file's format.
+inline constexpr const char* table_format = "shoal-sweep";
+
 /// Group `cell`: one entry per cell, options and figures as columns, with units and dimension scales.
 /// @throws IoError
 void write_hdf5(const SweepResults& sweep, const std::string& path);

@@ -40,20 +40,26 @@ void write_columns(hid_t root, const std::string& group_name, const std::string&
   }
 }
 
+[[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& what_to_do) {
+  throw IoError("cannot write the table " + path + " (" + why + ") " + what_to_do);
+}
+
 }  // namespace
+
+void check_table_target(const std::string& path, const std::string& format) {
+  const hdf5::Quiet quiet;
+  check_target(
+      link_target(path), format + " table", [&](const std::string& file) { return has_format(file, format); },
+      [&](const std::string& why, const std::string& what_to_do) { refuse(path, why, what_to_do); });
+}
 
 void write_table(const std::string& path, const std::string& format, const std::string& group,
                  const std::string& entry_meaning, const std::vector<TableColumn>& columns,
                  const std::vector<std::pair<std::string, std::string>>& attributes) {
   const hdf5::Quiet quiet;
-  const auto refuse = [&](const std::string& why, const std::string& what_to_do) {
-    throw IoError("cannot write the table " + path + " (" + why + ") " + what_to_do);
-  };
-  const std::string target = link_target(path);
-  check_target(
-      target, format + " table", [&](const std::string& file) { return has_format(file, format); }, refuse);
+  check_table_target(path, format);
   try {
-    PartialFile partial(target);
+    PartialFile partial(link_target(path));
     auto file = hdf5::WritableFile::create(partial.path());
     write_fixed_text_attribute(file.get(), "format", format);
     write_attribute(file.get(), "format_version", table_version);
@@ -63,7 +69,7 @@ void write_table(const std::string& path, const std::string& format, const std::
     partial.sync_to_disk();
     partial.place();
   } catch (const hdf5::Failure& failure) {
-    refuse(failure.what(), "free some space or choose another name");
+    refuse(path, failure.what(), "free some space or choose another name");
   }
 }
 

@@ -17,6 +17,10 @@ struct TableColumn {
       values;
 };
 
+/// So that a long computation does not end in a table that cannot be written.
+/// @throws IoError if @p path cannot be written, or is something else than a table of this @p format
+void check_table_target(const std::string& path, const std::string& format);
+
 /// Writes the group @p group with all columns, which have equal lengths, and the dimension scale @p group in it; puts
 /// the file in place in one step. Replaces an earlier table of the same @p format, nothing else.
 /// @param attributes of the file

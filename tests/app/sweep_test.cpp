@@ -192,6 +192,17 @@ TEST_F(Sweep, ChecksEverythingBeforeTheFirstRun) {
   }
 }
 
+TEST_F(Sweep, LeavesOtherFilesAlone) {
+  const std::string theirs = folder_.write("out.h5", "not a table");
+
+  const ProgramResult result = sweep(job(""));
+
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_EQ(count(result.err, "cannot write the table"), 1) << result.err;
+  EXPECT_EQ(read_all(theirs), "not a table");
+  EXPECT_FALSE(fs::exists(folder_.path("out.cells")));
+}
+
 TEST_F(Sweep, IsRefusedUnderMpirun) {
   const ProgramResult result = run_shoal({"sweep", "--config", job("")}, 2);
 
