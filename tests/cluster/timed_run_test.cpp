@@ -104,17 +104,17 @@ test::ToyModel watched_model(milliseconds delay, std::chrono::steady_clock::time
 }
 
 TEST(TimedRun, OvershootsByTheTokenThatTheSlowestRankHasBegun) {
-  const milliseconds step(100);
-  const milliseconds grace(50);  // for the message to arrive on a machine with more ranks than cores
+  const milliseconds step(400);
+  const milliseconds grace(200);  // for the message to arrive on a machine with more ranks than cores
   for (int slow = 0; slow < world().size(); ++slow) {
     int late_steps = 0;
-    const auto deadline = std::chrono::steady_clock::now() + milliseconds(250) + grace;
+    const auto deadline = std::chrono::steady_clock::now() + milliseconds(1000) + grace;
     const test::ToyModel model =
         watched_model(world().rank().value() == slow ? step : milliseconds(0), deadline, &late_steps);
     smc::Options one_each = options;  // so that a step is one call
     one_each.particles = world().size();
     one_each.batch_size = 20;
-    MpiTransport transport(world(), 0.25);
+    MpiTransport transport(world(), 1.0);
     const smc::RunResult result = smc::run(model, {}, potentials, one_each, transport);
     EXPECT_EQ(result.reason, smc::FinishReason::timeout);
     expect_agreed(transport, result.token_steps);
