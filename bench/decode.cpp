@@ -12,18 +12,16 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <sstream>
 
 #include "base/parallel.hpp"
-#include "base/rng.hpp"
 #include "base/stopwatch.hpp"
+#include "lists.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/matmul.hpp"
 #include "number_model.hpp"
 #include "random_checkpoint.hpp"
 #include "scratch_folder.hpp"
 #include "shoal/error.hpp"
-#include "smc/run.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -84,28 +82,11 @@ class ProductsOfAStep {
   std::size_t elements_ = 0;
 };
 
-smc::RunResult decode(const NumberModel& model, const Settings& settings, int particles, int tokens) {
-  std::vector<TokenId> prompt;
-  for (int i = 0; i < settings.prompt; ++i)
-    prompt.emplace_back(
-        static_cast<int>(random_bits({7}, 0, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic) %
-                         static_cast<std::uint64_t>(model.vocabulary().size())));
-  smc::Options options;
-  options.particles = particles;
-  options.max_tokens = tokens + 1;  // no forced end
-  options.batch_size = 10;
-  smc::SingleProcess transport;
-  struct Counter final : smc::Observer {
-    void on_batch(const smc::BatchRecord&) override {}
-  } observer;
-  return smc::run(model, prompt, {}, options, transport, &observer);
-}
-
 void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,
             int threads, int particles) {
   set_worker_threads(threads);
-  (void)decode(model, settings, particles, 2);  // compiles the products
-  const smc::RunResult run = decode(model, settings, particles, settings.tokens);
+  (void)decode(model, settings.prompt, particles, 2);  // compiles the products
+  const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens);
   const double step = products->seconds(particles, std::clamp(200 / particles, 3, 20));
   const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;
   const double roofline = particles / step;
@@ -127,28 +108,12 @@ void run_all(const Settings& settings, const fs::path& folder) {
       "head | attention | elementwise | draws | rest |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
-    const NumberModel model(lm::load_cpu_transformer(lm::load_config(folder),
-                                                     std::make_shared<const lm::Safetensors>(folder),
-                                                     {.dtype = dtype == "f32"    ? DType::f32
-                                                               : dtype == "int8" ? DType::int8
-                                                                                 : DType::bf16}));
+    const NumberModel model(lm::load_cpu_transformer(
+        lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder), {.dtype = dtype_of(dtype)}));
     ProductsOfAStep products(model.config(), dtype, most);
     for (const int threads : settings.threads)
       for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);
   }
-}
-
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts;
-  std::istringstream in(list);
-  for (std::string part; std::getline(in, part, ',');) parts.push_back(part);
-  return parts;
-}
-
-std::vector<int> split_numbers(const std::string& list) {
-  std::vector<int> numbers;
-  for (const std::string& part : split(list)) numbers.push_back(std::stoi(part));
-  return numbers;
 }
 
 Settings parse(int argc, char** argv) {

@@ -8,18 +8,15 @@
 // particles' keys and values read once at the measured copy rate, and the matrix products at the measured rate of a
 // large product), and the share of the roofline that is reached. No potentials, so nearly every particle is a distinct
 // context.
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <sstream>
 
-#include "base/rng.hpp"
 #include "base/stopwatch.hpp"
+#include "lists.hpp"
 #include "lm/cuda/batch_sizes.hpp"
 #include "lm/cuda/gpus.hpp"
 #include "lm/cuda/memory.hpp"
@@ -27,7 +24,7 @@
 #include "lm/cuda/transformer.hpp"
 #include "number_model.hpp"
 #include "random_checkpoint.hpp"
-#include "smc/run.hpp"
+#include "scratch_folder.hpp"
 
 namespace shoal::bench {
 namespace {
@@ -98,23 +95,6 @@ CheckpointShape shape_of(const std::string& name) {
   throw std::invalid_argument("unknown model '" + name + "' (not 0.5b, 1.1b or 8b)");
 }
 
-smc::RunResult decode(const NumberModel& model, const Settings& settings, int particles, int tokens) {
-  std::vector<TokenId> prompt;
-  for (int i = 0; i < settings.prompt; ++i)
-    prompt.emplace_back(
-        static_cast<int>(random_bits({7}, 0, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic) %
-                         static_cast<std::uint64_t>(model.vocabulary().size())));
-  smc::Options options;
-  options.particles = particles;
-  options.max_tokens = tokens + 1;  // no forced end
-  options.batch_size = 10;
-  smc::SingleProcess transport;
-  struct Counter final : smc::Observer {
-    void on_batch(const smc::BatchRecord&) override {}
-  } observer;
-  return smc::run(model, prompt, {}, options, transport, &observer);
-}
-
 double roofline_step_s(const NumberModel& model, const Settings& settings, int particles, const Rates& rates) {
   const lm::TransformerConfig& c = model.config();
   const double layer = static_cast<double>(c.hidden_size) * (2 * c.query_size() + 2 * c.kv_size()) +
@@ -128,8 +108,8 @@ double roofline_step_s(const NumberModel& model, const Settings& settings, int p
 
 void report(const NumberModel& model, const std::string& name, const Settings& settings, int particles,
             const Rates& rates) {
-  (void)decode(model, settings, particles, settings.tokens);  // records the graphs
-  const smc::RunResult run = decode(model, settings, particles, settings.tokens);
+  (void)decode(model, settings.prompt, particles, settings.tokens);  // records the graphs
+  const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens);
   const double step = run.wall_s / settings.tokens, best = roofline_step_s(model, settings, particles, rates);
   std::printf("| %s | %d | %.3f | %.0f | %.3f | %.1f %% | %.1f %% | %.1f %% |\n", name.c_str(), particles, 1e3 * step,
               static_cast<double>(run.particle_tokens) / run.wall_s, 1e3 * best, 100.0 * best / step,
@@ -138,21 +118,12 @@ void report(const NumberModel& model, const std::string& name, const Settings& s
 }
 
 void run_model(const std::string& name, const Settings& settings, const Rates& rates) {
-  const fs::path folder = settings.scratch / ("shoal-bench-gpu-" + std::to_string(getpid()) + "-" + name);
-  fs::create_directories(folder);
-  const auto remove = [](const fs::path* at) { fs::remove_all(*at); };
-  const std::unique_ptr<const fs::path, decltype(remove)> scratch(&folder, remove);
+  const ScratchFolder scratch(settings.scratch);
+  const fs::path& folder = scratch.path();
   write_random_checkpoint(shape_of(name), folder);
   const NumberModel model(load_transformer(lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder),
-                                           {.dtype = settings.dtype == "int8" ? DType::int8 : DType::bf16}));
+                                           {.dtype = dtype_of(settings.dtype)}));
   for (const int particles : settings.particles) report(model, name, settings, particles, rates);
-}
-
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts;
-  std::istringstream in(list);
-  for (std::string part; std::getline(in, part, ',');) parts.push_back(part);
-  return parts;
 }
 
 Settings parse(int argc, char** argv) {
@@ -160,10 +131,8 @@ Settings parse(int argc, char** argv) {
   std::string scratch = s.scratch.string();
   po::options_description options("bench_gpu");
   options.add_options()("models", po::value<std::string>()->notifier([&](const auto& v) { s.models = split(v); }))(
-      "particles", po::value<std::string>()->notifier([&](const auto& v) {
-        s.particles.clear();
-        for (const std::string& part : split(v)) s.particles.push_back(std::stoi(part));
-      }))("dtype", po::value(&s.dtype))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
+      "particles", po::value<std::string>()->notifier([&](const auto& v) { s.particles = split_numbers(v); }))(
+      "dtype", po::value(&s.dtype))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
       "scratch", po::value(&scratch));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);

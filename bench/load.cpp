@@ -15,12 +15,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include "agent/load_together.hpp"
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
 #include "cluster/node_file.hpp"
+#include "lists.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/model_text.hpp"
 #include "lm/transformer.hpp"
@@ -38,10 +38,6 @@ struct Settings {
   std::string dtypes = "bf16,int8,f32";
   int repeat = 3;
 };
-
-DType dtype_of(const std::string& name) {
-  return name == "f32" ? DType::f32 : name == "int8" ? DType::int8 : DType::bf16;
-}
 
 double processor_seconds() {
   rusage use{};
@@ -132,8 +128,7 @@ void run(cluster::World* world, const Settings& settings, const fs::path& folder
     std::printf(
         "| dtype | ranks | text, s | weights, s | all, s | weights, MiB | resident, a rank, MiB | all ranks, MiB |\n"
         "|---|---|---|---|---|---|---|---|\n");
-  std::istringstream names(settings.dtypes);
-  for (std::string name; std::getline(names, name, ',');) report(world, folder, name, settings.repeat);
+  for (const std::string& name : split(settings.dtypes)) report(world, folder, name, settings.repeat);
 }
 
 }  // namespace

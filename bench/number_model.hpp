@@ -1,13 +1,15 @@
 // NumberModel: a transformer whose tokens are numbers and which never ends a text, so that every run has all its
-// tokens.
+// tokens; and such a run.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/rng.hpp"
 #include "lm/transformer_tree.hpp"
 #include "shoal/language_model.hpp"
+#include "smc/run.hpp"
 
 namespace shoal::bench {
 
@@ -60,5 +62,24 @@ class NumberModel final : public LanguageModel {
   ModelSummary summary_;
   mutable lm::ForwardSeconds seconds_;
 };
+
+/// A run of the SMC loop in one process, without potentials: nearly every particle is a distinct context.
+/// @param prompt tokens
+inline smc::RunResult decode(const NumberModel& model, int prompt, int particles, int tokens) {
+  std::vector<TokenId> ids;
+  for (int i = 0; i < prompt; ++i)
+    ids.emplace_back(
+        static_cast<int>(random_bits({7}, 0, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic) %
+                         static_cast<std::uint64_t>(model.vocabulary().size())));
+  smc::Options options;
+  options.particles = particles;
+  options.max_tokens = tokens + 1;  // no forced end
+  options.batch_size = 10;
+  smc::SingleProcess transport;
+  struct Counter final : smc::Observer {
+    void on_batch(const smc::BatchRecord&) override {}
+  } observer;
+  return smc::run(model, ids, {}, options, transport, &observer);
+}
 
 }  // namespace shoal::bench

@@ -10,7 +10,8 @@ namespace shoal::bench {
 
 class ScratchFolder {
  public:
-  ScratchFolder() : path_(std::filesystem::temp_directory_path() / ("shoal-bench-" + std::to_string(getpid()))) {
+  explicit ScratchFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path())
+      : path_(parent / ("shoal-bench-" + std::to_string(getpid()))) {
     std::filesystem::create_directories(path_);
   }
   ~ScratchFolder() { std::filesystem::remove_all(path_); }

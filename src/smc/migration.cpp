@@ -77,7 +77,7 @@ void Migration::trade(Migrate how, std::size_t vocabulary_size) {
   exchange(&outgoing_, &incoming_);
   attempt([&] { unpack_all_particles(); });
   if (how == Migrate::tokens) {
-    attempt([&] { compute_contexts(vocabulary_size); });
+    attempt([&] { rebuild_growing(tree_, vocabulary_size, arrivals_); });
   } else {
     attempt([&] { expect_contexts(); });
     ask_for_blocks();
@@ -123,16 +123,6 @@ void Migration::unpack_particles(Route* route) {
     route->computed.push_back(in.get<std::uint32_t>());
   }
   route->bytes.clear();
-}
-
-void Migration::compute_contexts(std::size_t vocabulary_size) {
-  std::vector<std::span<const TokenId>> sequences;
-  for (const Particle& particle : arrivals_)
-    if (particle.status == Status::growing) sequences.emplace_back(particle.tokens);
-  auto contexts = rebuild_contexts(tree_, vocabulary_size, sequences);
-  auto next = contexts.begin();
-  for (Particle& particle : arrivals_)
-    if (particle.status == Status::growing) particle.context = std::move(*next++);
 }
 
 void Migration::expect_contexts() {

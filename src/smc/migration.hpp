@@ -67,7 +67,6 @@ class Migration {
   void pack_particles(Route* route, const Population& population) const;
   void unpack_particles(Route* route);
   void unpack_all_particles();
-  void compute_contexts(std::size_t vocabulary_size);
   void expect_contexts();
   void ask_for_blocks();
   void pack_blocks(Route* route) const;

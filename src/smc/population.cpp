@@ -67,13 +67,7 @@ Population::Population(ContextTree* tree, std::size_t vocabulary_size, std::span
     particle.id = LogicalId{static_cast<std::uint32_t>(i)};
     particle.begin_batch();
   }
-  std::vector<std::span<const TokenId>> sequences;
-  for (const Particle& particle : particles_)
-    if (particle.status == Status::growing) sequences.emplace_back(particle.tokens);
-  auto contexts = rebuild_contexts(tree, vocabulary_size, sequences);
-  auto next = contexts.begin();
-  for (Particle& particle : particles_)
-    if (particle.status == Status::growing) particle.context = std::move(*next++);
+  rebuild_growing(tree, vocabulary_size, particles_);
 }
 
 bool Population::any_growing() const {
