@@ -1,11 +1,11 @@
 #include "shoal/model.hpp"
 
 #include <array>
-#include <iostream>
 #include <utility>
 
 #include "agent/device.hpp"
 #include "agent/load_together.hpp"
+#include "base/message.hpp"
 #include "cluster/world.hpp"
 #include "shoal/error.hpp"
 
@@ -55,7 +55,7 @@ std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
   auto world = cluster::World::shared();
   const auto wish = agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, options.dtype);
   const agent::DeviceChoice choice = agent::choose_device(wish, world.get());
-  if (world->rank() == Rank{0} && !choice.note.empty()) std::cerr << "shoal: " << choice.note << '\n';
+  if (world->rank() == Rank{0} && !choice.note.empty()) print_message(choice.note);
   options.device = choice.device;
   try {
     auto model = agent::load_together(world.get(), source, options);

@@ -13,6 +13,7 @@
 #include "app/generate_options.hpp"
 #include "app/progress.hpp"
 #include "app/subcommands.hpp"
+#include "base/message.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
@@ -119,8 +120,8 @@ agent::ChatSettings chat_settings(const AgentJob& job, std::shared_ptr<const Lan
 
 void print_answer(const Answer& answer, const GenerateOptions& options) {
   if (answer.finish_reason == "extinct")
-    std::cerr << "shoal: extinct: every particle has weight zero (the last were killed by " << answer.extinct_by
-              << ") use more particles or a weaker constraint\n";
+    print_message("extinct: every particle has weight zero (the last were killed by " + answer.extinct_by +
+                  ") use more particles or a weaker constraint");
   if (options.json) {
     std::cout << Json{{"response", answer.response}, {"finish_reason", answer.finish_reason},
                       {"log_z", answer.log_z},       {"ess", answer.ess},
@@ -230,7 +231,7 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
   if (root && !device.note.empty()) {
     log.warning(device.note);
-    std::cerr << "shoal: " << device.note << '\n';
+    print_message(device.note);
   }
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);

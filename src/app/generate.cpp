@@ -14,6 +14,7 @@
 #include "app/run_outputs.hpp"
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
+#include "base/message.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "base/stopwatch.hpp"
@@ -102,11 +103,11 @@ void report(const smc::RunResult& result, const GenerateOptions& options, const 
   } else if (result.reason != smc::FinishReason::extinct) {
     std::cout << result.response << '\n';
   }
-  if (result.reason == smc::FinishReason::extinct) std::cerr << "shoal: " << extinct_line(result) << '\n';
+  if (result.reason == smc::FinishReason::extinct) print_message(extinct_line(result));
   if (options.quiet) return;
   const bool cut = result.reason == smc::FinishReason::signal || result.reason == smc::FinishReason::timeout;
   if (cut && !options.checkpoint.empty())
-    std::cerr << "shoal: ended early; the same command with --resume " << options.checkpoint << " goes on\n";
+    print_message("ended early; the same command with --resume " + options.checkpoint + " goes on");
   std::ostream& table = options.json ? std::cerr : std::cout;
   table << '\n';
   print_table(result, context, table);
@@ -149,7 +150,7 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   const auto note = [&](const std::string& line, bool show) {
     if (!root || line.empty()) return;
     log->warning(line);
-    if (show) std::cerr << "shoal: " << line << '\n';
+    if (show) print_message(line);
   };
   world.together([&] { force_isa(parse_isa(options.isa)); });
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
@@ -169,8 +170,8 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   const auto outputs =
       world.together([&] { return root ? open_outputs(job, *model, prompt, start, world, arguments, log) : nullptr; });
   if (root && start && !options.quiet)
-    std::cerr << "shoal: goes on after batch " << start->state.batches << " (" << start->state.steps
-              << " token steps) of " << options.resume << '\n';
+    print_message("goes on after batch " + std::to_string(start->state.batches) + " (" +
+                  std::to_string(start->state.steps) + " token steps) of " + options.resume);
   const auto state = broadcast_state(world, start);
   smc::Attachments attachments{.start = state ? &*state : nullptr};
   if (outputs) {

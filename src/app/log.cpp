@@ -66,8 +66,10 @@ Log::Log(const LogOptions& options, int rank) : rank_(rank) {
 void Log::write(LogLevel level, const std::string& line) {
   if (!takes(level)) return;
   std::ostream& out = file_.is_open() ? file_ : std::cerr;
-  out << timestamp() << " rank " << rank_ << ' ' << level_names[static_cast<std::size_t>(level)] << ": " << line
-      << std::endl;
+  // In one write, because ranks may share it.
+  out << timestamp() + " rank " + std::to_string(rank_) + ' ' + level_names[static_cast<std::size_t>(level)] + ": " +
+             line + '\n'
+      << std::flush;
 }
 
 void BatchLog::on_batch(const smc::BatchRecord& record) {

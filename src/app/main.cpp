@@ -6,6 +6,7 @@
 
 #include "app/subcommands.hpp"
 #include "base/build_info.hpp"
+#include "base/message.hpp"
 #include "cluster/launch_check.hpp"
 #include "shoal/error.hpp"
 
@@ -25,6 +26,13 @@ constexpr const char* usage =
     "  info       version, build, processor, GPUs, MPI, model summary\n\n"
     "'shoal SUBCOMMAND --help' lists the options.\n";
 
+int number(const char* variable) {
+  const char* value = getenv(variable);
+  return value == nullptr ? 0 : std::atoi(value);
+}
+
+bool started_several_times() { return number("OMPI_COMM_WORLD_SIZE") > 1 || number("SLURM_STEP_NUM_TASKS") > 1; }
+
 int dispatch(cluster::World& world, const Arguments& arguments) {
   static const std::map<std::string, Command> commands{{"generate", generate_command}, {"agent", agent_command},
                                                        {"score", score_command},       {"tokenize", tokenize_command},
@@ -39,17 +47,22 @@ int dispatch(cluster::World& world, const Arguments& arguments) {
     if (root) std::cout << "shoal " << build_info().version << '\n';
     return 0;
   }
+  if (name == "sweep") {
+    if (root && number("SLURM_PROCID") == 0)
+      print_error("sweep was started several times (it starts the ranks of its runs itself) run it alone");
+    return static_cast<int>(ExitCode::usage);
+  }
   const auto command = commands.find(name);
   if (command == commands.end()) {
     if (root && name.empty()) std::cerr << usage;
     if (root && !name.empty())
-      std::cerr << "shoal: error: unknown subcommand '" << name
-                << "' (not one of generate, agent, score, tokenize, sweep, report, info) see shoal --help\n";
+      print_error("unknown subcommand '" + name +
+                  "' (not one of generate, agent, score, tokenize, sweep, report, info) see shoal --help");
     return static_cast<int>(ExitCode::usage);
   }
   if (name == "generate" || name == "agent") {
     const auto problem = cluster::launch_problem(world.size(), [](const char* variable) { return getenv(variable); });
-    if (problem.speaks) std::cerr << "shoal: error: " << problem.line << '\n';
+    if (problem.speaks) print_error(problem.line);
     if (!problem.line.empty()) return static_cast<int>(ExitCode::usage);
   }
   return command->second(world, Arguments(arguments.begin() + 1, arguments.end()));
@@ -57,21 +70,13 @@ int dispatch(cluster::World& world, const Arguments& arguments) {
 
 /// `shoal sweep` outside MPI: it starts MPI jobs of its own.
 int sweep_alone(const Arguments& arguments) {
-  const auto number = [](const char* variable) {
-    const char* value = getenv(variable);
-    return value == nullptr ? 0 : std::atoi(value);
-  };
   try {
-    if (number("OMPI_COMM_WORLD_SIZE") > 1 || number("SLURM_STEP_NUM_TASKS") > 1) {
-      if (number("OMPI_COMM_WORLD_RANK") > 0 || number("SLURM_PROCID") > 0) return static_cast<int>(ExitCode::usage);
-      throw UsageError("sweep was started several times (it starts the ranks of its runs itself) run it alone");
-    }
     return sweep_command(arguments);
   } catch (const Error& e) {
-    std::cerr << "shoal: error: " << e.what() << '\n';
+    print_error(e.what());
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
-    std::cerr << "shoal: internal error: " << e.what() << '\n';
+    print_message("internal error: " + std::string(e.what()));
     return static_cast<int>(ExitCode::internal);
   }
 }
@@ -80,15 +85,16 @@ int sweep_alone(const Arguments& arguments) {
 }  // namespace shoal::app
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::string(argv[1]) == "sweep") return shoal::app::sweep_alone({argv + 2, argv + argc});
+  if (argc > 1 && std::string(argv[1]) == "sweep" && !shoal::app::started_several_times())
+    return shoal::app::sweep_alone({argv + 2, argv + argc});
   const auto world = shoal::cluster::World::shared();
   try {
     return shoal::app::dispatch(*world, shoal::app::Arguments(argv + 1, argv + argc));
   } catch (const shoal::cluster::AgreedError& e) {
-    if (world->rank() == shoal::Rank{0}) std::cerr << "shoal: error: " << e.what() << '\n';
+    if (world->rank() == shoal::Rank{0}) shoal::print_error(e.what());
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
-    std::cerr << "shoal: internal error on rank " << world->rank().value() << ": " << e.what() << '\n';
+    shoal::print_message("internal error on rank " + std::to_string(world->rank().value()) + ": " + e.what());
     world->abort(static_cast<int>(shoal::ExitCode::internal));
   }
 }

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "lm/available_memory.hpp"
+#include "lm/model_summary.hpp"
 
 namespace shoal::app {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::array<DType, 3> dtypes{DType::f32, DType::bf16, DType::int8};
-constexpr std::array<const char*, 3> type_names{"f32", "bf16", "int8"};
 
 /// The embedding stays in the file, which the page cache holds if there is room.
 std::uint64_t packed_bytes(const ModelSummary& model) {
@@ -127,7 +127,7 @@ Json to_json(const ModelInfo& info) {
       entry["parts"][part.name] = {{"parameters", part.parameters}, {"bytes", part.bytes}};
     for (std::size_t i = 0; i < info.lengths.size(); ++i)
       entry["particles_that_fit"][std::to_string(info.lengths[i])] = type.particles[i];
-    json["types"][type_names[t]] = std::move(entry);
+    json["types"][lm::type_name(dtypes[t])] = std::move(entry);
   }
   json["available_memory"] = info.available;
   return json;

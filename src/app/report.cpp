@@ -7,6 +7,7 @@
 
 #include "app/command_line.hpp"
 #include "app/subcommands.hpp"
+#include "base/message.hpp"
 #include "shoal/error.hpp"
 #include "trace/genlm_export.hpp"
 #include "trace/replace_file.hpp"
@@ -51,7 +52,7 @@ void validate(ReportOptions* o) {
 void write_output(const std::string& what, const std::string& path, const std::function<void(std::ostream&)>& write) {
   if (path != "-") {
     trace::replace_file(what, path, write);
-    std::cerr << "shoal: wrote the " << what << " " << path << '\n';
+    print_message("wrote the " + what + " " + path);
     return;
   }
   write(std::cout);
@@ -63,9 +64,9 @@ void make_report(const ReportOptions& options) {
   const bool running = trace::is_being_written(options.trace);  // before reading: it may end meanwhile
   const trace::Trace trace = trace::read_trace(options.trace);
   if (!trace.result)
-    std::cerr << "shoal: " << options.trace << " has no result ("
-              << (running ? "the run is still going" : "the run was killed, or it is still going on another machine")
-              << ") what is made shows its " << trace.batches.size() << " completed batches\n";
+    print_message(options.trace + " has no result (" +
+                  (running ? "the run is still going" : "the run was killed, or it is still going on another machine") +
+                  ") what is made shows its " + std::to_string(trace.batches.size()) + " completed batches");
   if (!options.output.empty()) {
     const std::string name = fs::path(options.trace).filename().string();
     const std::string page = trace::html_report(trace, {name, running});

@@ -7,6 +7,7 @@
 #include "app/generate_options.hpp"
 #include "app/input_text.hpp"
 #include "app/subcommands.hpp"
+#include "base/message.hpp"
 #include "shoal/error.hpp"
 
 namespace shoal::app {
@@ -108,7 +109,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
     return 0;
   }
   const agent::DeviceChoice device = agent::choose_device(wish_of(options), &world);
-  if (root && !device.note.empty()) std::cerr << "shoal: " << device.note << '\n';
+  if (root && !device.note.empty()) print_message(device.note);
   world.together([&] {
     if (!root) return;
     const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});

@@ -18,6 +18,7 @@
 #include "app/sweep_progress.hpp"
 #include "app/sweep_table.hpp"
 #include "base/cores.hpp"
+#include "base/message.hpp"
 #include "base/parallel.hpp"
 #include "base/signals.hpp"
 #include "shoal/error.hpp"
@@ -282,7 +283,7 @@ int write_tables(const Sweep& sweep, const SweepOptions& options, const SweepRes
   trace::replace_file("table", options.output + ".md", [&](std::ostream& out) { out << table; });
   std::cout << table;
   std::cout.flush();
-  if (!options.quiet) std::cerr << "shoal: wrote " << options.output << ".md and " << options.output << ".h5\n";
+  if (!options.quiet) print_message("wrote " + options.output + ".md and " + options.output + ".h5");
   return sweep.count_failed() > 0 ? some_cells_failed : 0;
 }
 
@@ -310,14 +311,15 @@ int sweep_command(const Arguments& arguments) {
   const int signal = sweep.run(&log);
   if (signal != 0) {
     log.warning("ended by signal " + std::to_string(signal));
-    std::cerr << "shoal: ended by signal " << signal << ": " << sweep.count_done() << " of " << sweep.count_cells()
-              << " cells are done and kept in " << sweep.folder().string() << "; the same command goes on\n";
+    print_message("ended by signal " + std::to_string(signal) + ": " + std::to_string(sweep.count_done()) + " of " +
+                  std::to_string(sweep.count_cells()) + " cells are done and kept in " + sweep.folder().string() +
+                  "; the same command goes on");
     return 128 + signal;
   }
   if (options.share.empty())
     return write_tables(sweep, options, sweep.results("shoal sweep " + shell_line(arguments), job_file));
   if (!options.quiet)
-    std::cerr << "shoal: share " << options.share << " is done; the same command without --share makes the table\n";
+    print_message("share " + options.share + " is done; the same command without --share makes the table");
   return sweep.count_failed() > 0 ? some_cells_failed : 0;
 }
 

@@ -4,8 +4,9 @@
 
 #include <array>
 #include <cstdio>
-#include <iostream>
+#include <sstream>
 
+#include "base/message.hpp"
 #include "shoal/error.hpp"
 
 namespace shoal::cluster {
@@ -83,9 +84,10 @@ void Heartbeat::Watch::look() {
 }
 
 void Heartbeat::give_up() const {
-  std::cerr << "shoal: error: " << name_of_after_ << " hangs (no sign of it for "
-            << std::chrono::duration<double>(limit_).count()
-            << " s) start again with --resume; give a larger --hang-limit if one token takes that long" << std::endl;
+  std::ostringstream seconds;
+  seconds << std::chrono::duration<double>(limit_).count();
+  print_error(name_of_after_ + " hangs (no sign of it for " + seconds.str() +
+              " s) start again with --resume; give a larger --hang-limit if one token takes that long");
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::lost));
   _exit(static_cast<int>(ExitCode::lost));
 }

@@ -1,10 +1,10 @@
 #include "cluster/world.hpp"
 
 #include <algorithm>
-#include <iostream>
 #include <new>
 
 #include "base/bytes.hpp"
+#include "base/message.hpp"
 #include "cluster/links.hpp"
 #include "smc/transport.hpp"
 
@@ -93,7 +93,7 @@ void World::agree(const std::exception_ptr& failure) {
   for (const Pause pause(Idle::nap); !request.done(); pause.rest()) {
     watch.look();
     if (!failure || pause.waited_s() < links_->patience_s) continue;
-    std::cerr << "shoal: error: " << mine.line << std::endl;
+    print_error(mine.line);
     abort(static_cast<int>(mine.code));
   }
   if (first >= static_cast<int>(Outcome::succeeded) * size()) return;

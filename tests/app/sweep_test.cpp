@@ -206,7 +206,7 @@ TEST_F(Sweep, LeavesOtherFilesAlone) {
 TEST_F(Sweep, IsRefusedUnderMpirun) {
   const ProgramResult result = run_shoal({"sweep", "--config", job("")}, 2);
 
-  EXPECT_NE(result.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(count(result.err, "shoal: error: sweep was started several times"), 1) << result.err;
 }
 
