@@ -21,15 +21,14 @@ std::string checkpoint_hash(const fs::path& folder, const Safetensors& weights) 
 
 std::size_t stored_bytes(const TransformerConfig& config, const Safetensors& weights) {
   const TensorNames& names = tensor_names(config.architecture);
-  const std::string name = names.embedding + ".weight";
-  const Tensor& embedding =
-      weights.get((weights.contains(name) ? "" : names.prefix) + name, {config.vocabulary_size, config.hidden_size});
+  const Tensor& embedding = weights.get(prefix_in(weights, names) + names.embedding + ".weight",
+                                        {config.vocabulary_size, config.hidden_size});
   return embedding.bytes.size() / embedding.elements();
 }
 
-std::string type_name(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
-
 }  // namespace
+
+std::string type_name(DType dtype) { return dtype == DType::int8 ? "int8" : dtype == DType::bf16 ? "bf16" : "f32"; }
 
 ModelSummary summarize(std::string id, const fs::path& folder, const TransformerConfig& config,
                        const Safetensors& weights, DType dtype) {

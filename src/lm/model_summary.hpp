@@ -15,4 +15,6 @@ namespace shoal::lm {
 ModelSummary summarize(std::string id, const std::filesystem::path& folder, const TransformerConfig& config,
                        const Safetensors& weights, DType dtype);
 
+std::string type_name(DType dtype);
+
 }  // namespace shoal::lm

@@ -23,6 +23,11 @@ nlohmann::json read_tokenizer_config(const fs::path& folder) {
   return fs::exists(file) ? read_json_file(file) : nlohmann::json::object();
 }
 
+std::optional<std::string> text_of(const nlohmann::json& entries, const char* name) {
+  const auto entry = entries.find(name);
+  return entry != entries.end() && entry->is_string() ? std::optional(entry->get<std::string>()) : std::nullopt;
+}
+
 /// The template's source: a file of its own, or an entry that is one text or a list of named ones.
 std::optional<std::string> template_source(const fs::path& folder, const nlohmann::json& tokenizer_config) {
   if (const fs::path file = folder / "chat_template.jinja"; fs::exists(file)) return read_text_file(file);
@@ -31,7 +36,7 @@ std::optional<std::string> template_source(const fs::path& folder, const nlohman
   if (entry->is_string()) return entry->get<std::string>();
   if (entry->is_array())
     for (const auto& named : *entry)
-      if (named.is_object() && named.value("name", "") == "default") return named.value("template", "");
+      if (named.is_object() && text_of(named, "name") == "default") return text_of(named, "template");
   return std::nullopt;
 }
 
@@ -47,8 +52,8 @@ std::vector<std::pair<std::string, std::string>> special_tokens(const nlohmann::
     const auto entry = tokenizer_config.find(name);
     if (entry == tokenizer_config.end()) continue;
     if (entry->is_string()) tokens.emplace_back(name, entry->get<std::string>());
-    if (entry->is_object() && entry->contains("content") && entry->at("content").is_string())
-      tokens.emplace_back(name, entry->at("content").get<std::string>());
+    if (!entry->is_object()) continue;
+    if (const auto content = text_of(*entry, "content")) tokens.emplace_back(name, *content);
   }
   return tokens;
 }

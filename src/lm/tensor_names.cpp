@@ -57,4 +57,22 @@ const TensorNames& tensor_names(const std::string& architecture) {
   return llama;  // Mistral, Qwen2 and Qwen3 too
 }
 
+std::string prefix_in(const Safetensors& weights, const TensorNames& names) {
+  return weights.contains(names.embedding + ".weight") ? "" : names.prefix;
+}
+
+std::vector<MatrixPart> attention_parts(const TensorNames& names, const TransformerConfig& config,
+                                        const std::string& at) {
+  const auto& tensors = names.attention;
+  if (tensors.size() == 1) return {{at + tensors[0], config.query_size() + 2 * config.kv_size()}};
+  return {
+      {at + tensors[0], config.query_size()}, {at + tensors[1], config.kv_size()}, {at + tensors[2], config.kv_size()}};
+}
+
+std::vector<MatrixPart> up_parts(const TensorNames& names, const TransformerConfig& config, const std::string& at) {
+  std::vector<MatrixPart> parts;
+  for (const std::string& name : names.up) parts.push_back({at + name, config.intermediate_size});
+  return parts;
+}
+
 }  // namespace shoal::lm

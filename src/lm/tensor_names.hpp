@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "lm/config.hpp"
+#include "lm/safetensors.hpp"
+
 namespace shoal::lm {
 
 enum class MatrixLayout { outputs_inputs, inputs_outputs };
@@ -28,5 +31,17 @@ struct TensorNames {
 
 /// @param architecture one that load_config accepts
 const TensorNames& tensor_names(const std::string& architecture);
+/// The names' prefix, or nothing if the checkpoint leaves it out.
+std::string prefix_in(const Safetensors& weights, const TensorNames& names);
+
+/// One of several tensors that lie one below the other in a product.
+struct MatrixPart {
+  std::string name;
+  int outputs = 0;
+};
+/// @param at the layer's beginning of all names
+std::vector<MatrixPart> attention_parts(const TensorNames& names, const TransformerConfig& config,
+                                        const std::string& at);
+std::vector<MatrixPart> up_parts(const TensorNames& names, const TransformerConfig& config, const std::string& at);
 
 }  // namespace shoal::lm

@@ -67,7 +67,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, const
     transformer_ = load_cuda_transformer(config, weights, options);
     summary_.device = transformer_->device();
     summary_.isa.clear();
-    summary_.dtype = transformer_->dtype() == DType::int8 ? "int8" : "bf16";
+    summary_.dtype = type_name(transformer_->dtype());
     summary_.weight_bytes = transformer_->weight_bytes();
     summary_.kv_bytes_per_token = transformer_->block_bytes() / block_positions;
   }

@@ -39,8 +39,8 @@ class TransformerModel final : public LanguageModel {
   int sharers_;          ///< ranks among which what is free is divided
   const char* sharing_;  ///< whose they are
   bool can_sample_ = false;
+  std::unique_ptr<const ModelText> text_;  ///< before the transformer, which may draw from its vocabulary
   std::unique_ptr<Transformer> transformer_;
-  std::unique_ptr<const ModelText> text_;
   ModelSummary summary_;
 };
 

@@ -210,7 +210,12 @@ TokenizerParts parts_of(TokenizerJson read) {
   return parts;
 }
 
-ModelError refusal(const std::string& name, const std::string& why) {
+/// @param why may quote the file: it becomes one line that can be read
+ModelError refusal(const std::string& name, std::string why) {
+  std::replace_if(
+      why.begin(), why.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  constexpr std::size_t most = 300;
+  if (why.size() > most) why = why.substr(0, most) + "...";
   return ModelError("cannot load tokenizer " + name + " (" + why +
                     ") use a checkpoint with a BPE tokenizer.json, as GPT-2, Llama, Mistral, Phi and Qwen have");
 }

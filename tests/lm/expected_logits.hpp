@@ -25,6 +25,12 @@ struct ExpectedLogits {
   std::vector<Expected> prompts;
   double bf16_error = 0.0;  ///< what Hugging Face's own model is off in bf16
   double int8_error = 0.0;  ///< and with operands of 8 bits
+
+  /// Other operands are rounded here: half as much again is allowed, but no more than a tenth of the largest logit
+  /// where the model itself keeps to that.
+  [[nodiscard]] double int8_tolerance() const {
+    return int8_error > 0.1 ? 1.25 * int8_error : std::min(0.1, 1.5 * int8_error);
+  }
 };
 
 inline ExpectedLogits read_expected(const std::filesystem::path& folder, int vocabulary_size) {

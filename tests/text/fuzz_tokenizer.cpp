@@ -57,7 +57,8 @@ void use(const Tokenizer& tokenizer, const std::string& text) {
 void try_out(const std::string& file, const std::string& text) {
   try {
     use(Tokenizer::parse(file, "file"), text);
-  } catch (const shoal::ModelError&) {
+  } catch (const shoal::ModelError& error) {
+    require(std::string_view(error.what()).find('\n') == std::string_view::npos);
   } catch (const shoal::UsageError&) {
   }
 }

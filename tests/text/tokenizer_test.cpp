@@ -195,6 +195,17 @@ TEST(TokenizerFile, NamesWhatIsWrong) {
     EXPECT_NE(refusal("qwen", change).find(named), std::string::npos) << refusal("qwen", change);
 }
 
+TEST(TokenizerFile, IsRefusedInOneLineOfReadableLength) {
+  for (const std::string& change :
+       {std::string(R"({"model": {"vocab": {"a\nb": -1}}})"), std::string(R"({"model": {"merges": ["zz\nqq"]}})"),
+        R"({"model": {"vocab": {")" + repeated("long", 10'000) + R"(": -1}}})"}) {
+    const std::string line = refusal("qwen", change);
+    EXPECT_NE(line, "accepted");
+    EXPECT_EQ(line.find('\n'), std::string::npos) << line;
+    EXPECT_LT(line.size(), 600U);
+  }
+}
+
 TEST(TokenizerFile, MissingCutOrDeeplyNestedFilesAreRefusedByName) {
   EXPECT_THROW((void)Tokenizer::load(data / "no_such.json"), ModelError);
   EXPECT_THROW((void)Tokenizer::parse(R"({"model": {"type")", "cut.json"), ModelError);

@@ -8,16 +8,13 @@
 namespace shoal::lm::cpu {
 namespace {
 
-using Parts = std::vector<WeightReader::Part>;
+using Parts = std::vector<MatrixPart>;
 
 /// Reads the parts of a transformer under its family's names.
 class FamilyReader {
  public:
   FamilyReader(const TransformerConfig& config, WeightReader* in)
-      : c_(config),
-        in_(*in),
-        names_(tensor_names(config.architecture)),
-        prefix_(in->contains(names_.embedding + ".weight") ? "" : names_.prefix) {}
+      : c_(config), in_(*in), names_(tensor_names(config.architecture)), prefix_(prefix_in(in->file(), names_)) {}
 
   TransformerWeights read() {
     TransformerWeights w;
@@ -43,21 +40,11 @@ class FamilyReader {
       l.query_norm = in_.vector(at + names_.query_norm + ".weight", c_.head_dim);
       l.key_norm = in_.vector(at + names_.key_norm + ".weight", c_.head_dim);
     }
-    l.query_key_value = linear(attention_parts(at), c_.hidden_size, c_.qkv_bias);
+    l.query_key_value = linear(attention_parts(names_, c_, at), c_.hidden_size, c_.qkv_bias);
     l.output = linear({{at + names_.output, c_.hidden_size}}, c_.query_size(), c_.output_bias);
-    l.up = linear(up_parts(at), c_.hidden_size, c_.mlp_bias);
+    l.up = linear(up_parts(names_, c_, at), c_.hidden_size, c_.mlp_bias);
     l.down = linear({{at + names_.down, c_.hidden_size}}, c_.intermediate_size, c_.mlp_bias);
     return l;
-  }
-  [[nodiscard]] Parts attention_parts(const std::string& at) const {
-    const auto& names = names_.attention;
-    if (names.size() == 1) return {{at + names[0], c_.query_size() + 2 * c_.kv_size()}};
-    return {{at + names[0], c_.query_size()}, {at + names[1], c_.kv_size()}, {at + names[2], c_.kv_size()}};
-  }
-  [[nodiscard]] Parts up_parts(const std::string& at) const {
-    Parts parts;
-    for (const std::string& name : names_.up) parts.push_back({at + name, c_.intermediate_size});
-    return parts;
   }
   Linear linear(const Parts& parts, int inputs, Bias bias) {
     Linear linear{in_.matrix(parts, inputs, names_.layout), {}};

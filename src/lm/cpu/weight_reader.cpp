@@ -63,12 +63,12 @@ const Tensor& WeightReader::tensor(const std::string& name, std::vector<std::int
   return found;
 }
 
-PackedMatrixPtr WeightReader::matrix(const std::vector<Part>& parts, int inputs, MatrixLayout layout) {
+PackedMatrixPtr WeightReader::matrix(const std::vector<MatrixPart>& parts, int inputs, MatrixLayout layout) {
   std::vector<const Tensor*> tensors;
-  for (const Part& part : parts)
+  for (const MatrixPart& part : parts)
     tensors.push_back(layout == MatrixLayout::outputs_inputs ? &tensor(part.name + ".weight", {part.outputs, inputs})
                                                              : &tensor(part.name + ".weight", {inputs, part.outputs}));
-  const auto add = [](int sum, const Part& part) { return sum + part.outputs; };
+  const auto add = [](int sum, const MatrixPart& part) { return sum + part.outputs; };
   const int outputs = std::accumulate(parts.begin(), parts.end(), 0, add);
   if (layout == MatrixLayout::outputs_inputs)
     return pack({outputs, inputs, [tensors](auto* copy) { return stack(tensors, copy); }});
@@ -80,9 +80,9 @@ PackedMatrixPtr WeightReader::matrix(const Tensor& tensor) {
                [&tensor](auto* copy) { return stack({&tensor}, copy); }});
 }
 
-std::vector<float> WeightReader::biases(const std::vector<Part>& parts) {
+std::vector<float> WeightReader::biases(const std::vector<MatrixPart>& parts) {
   std::vector<float> all;
-  for (const Part& part : parts) {
+  for (const MatrixPart& part : parts) {
     const std::vector<float> one = vector(part.name + ".bias", part.outputs);
     all.insert(all.end(), one.begin(), one.end());
   }

@@ -15,18 +15,14 @@ class WeightReader {
  public:
   WeightReader(const Safetensors& weights, MatrixPacker packer) : weights_(weights), packer_(std::move(packer)) {}
 
-  [[nodiscard]] bool contains(const std::string& name) const { return weights_.contains(name); }
+  [[nodiscard]] const Safetensors& file() const { return weights_; }
   /// @throws ModelError if the checkpoint lacks it, or if its shape is another; so do all others
   const Tensor& tensor(const std::string& name, std::vector<std::int64_t> shape);
   std::vector<float> vector(const std::string& name, std::int64_t size) { return tensor(name, {size}).read_all(); }
-  /// One below the other; all have @p inputs.
-  struct Part {
-    std::string name;
-    int outputs = 0;
-  };
-  PackedMatrixPtr matrix(const std::vector<Part>& parts, int inputs, MatrixLayout layout);
+  /// @param parts all have @p inputs
+  PackedMatrixPtr matrix(const std::vector<MatrixPart>& parts, int inputs, MatrixLayout layout);
   PackedMatrixPtr matrix(const Tensor& tensor);
-  std::vector<float> biases(const std::vector<Part>& parts);
+  std::vector<float> biases(const std::vector<MatrixPart>& parts);
 
   /// The matrices' weights are there when this returns.
   void finish() { packer_.finish(); }

@@ -13,12 +13,6 @@ namespace {
 /// Elements converted and copied at a time.
 constexpr std::size_t staging_elements = std::size_t{8} << 20U;
 
-/// A part of a stacked matrix.
-struct Part {
-  std::string name;
-  int outputs = 0;
-};
-
 class Uploader {
  public:
   Uploader(const TransformerConfig& config, const Safetensors& file, WeightFormat format, const Stream& stream)
@@ -27,7 +21,7 @@ class Uploader {
         format_(format),
         stream_(stream),
         names_(tensor_names(config.architecture)),
-        prefix_(file.contains(names_.embedding + ".weight") ? "" : names_.prefix),
+        prefix_(prefix_in(file, names_)),
         staging_(staging_elements) {}
 
   DeviceWeights upload() {
@@ -52,23 +46,12 @@ class Uploader {
       l.query_norm = vector(at + names_.query_norm + ".weight", c_.head_dim);
       l.key_norm = vector(at + names_.key_norm + ".weight", c_.head_dim);
     }
-    l.query_key_value = matrix(attention_parts(at), c_.hidden_size, c_.qkv_bias);
+    l.query_key_value = matrix(attention_parts(names_, c_, at), c_.hidden_size, c_.qkv_bias);
     l.output = matrix({{at + names_.output, c_.hidden_size}}, c_.query_size(), c_.output_bias);
-    l.up = matrix(up_parts(at), c_.hidden_size, c_.mlp_bias);
+    l.up = matrix(up_parts(names_, c_, at), c_.hidden_size, c_.mlp_bias);
     l.down = matrix({{at + names_.down, c_.hidden_size}}, c_.intermediate_size, c_.mlp_bias);
     return l;
   }
-  [[nodiscard]] std::vector<Part> attention_parts(const std::string& at) const {
-    const auto& names = names_.attention;
-    if (names.size() == 1) return {{at + names[0], c_.query_size() + 2 * c_.kv_size()}};
-    return {{at + names[0], c_.query_size()}, {at + names[1], c_.kv_size()}, {at + names[2], c_.kv_size()}};
-  }
-  [[nodiscard]] std::vector<Part> up_parts(const std::string& at) const {
-    std::vector<Part> parts;
-    for (const std::string& name : names_.up) parts.push_back({at + name, c_.intermediate_size});
-    return parts;
-  }
-
   const Tensor& tensor(const std::string& name, std::vector<std::int64_t> shape) {
     const Tensor& found = file_.get(name, shape);
     parameters_ += found.elements();
@@ -98,13 +81,13 @@ class Uploader {
     return norm;
   }
 
-  DeviceMatrix matrix(const std::vector<Part>& parts, int inputs, Bias bias) {
+  DeviceMatrix matrix(const std::vector<MatrixPart>& parts, int inputs, Bias bias) {
     DeviceMatrix m;
     m.inputs = inputs;
-    for (const Part& part : parts) m.outputs += part.outputs;
+    for (const MatrixPart& part : parts) m.outputs += part.outputs;
     Array<Bf16> rows(static_cast<std::size_t>(m.outputs) * static_cast<std::size_t>(inputs));
     Bf16* at = rows.data();
-    for (const Part& part : parts) {
+    for (const MatrixPart& part : parts) {
       if (names_.layout == MatrixLayout::outputs_inputs)
         copy(tensor(part.name + ".weight", {part.outputs, inputs}), at);
       else
@@ -135,9 +118,9 @@ class Uploader {
     launch(QuantizeTask{rows, m->inputs, m->int8.data(), m->scales.data()}, m->outputs, stream_.get());
     stream_.wait();
   }
-  void add_bias(const std::vector<Part>& parts, DeviceMatrix* m) {
+  void add_bias(const std::vector<MatrixPart>& parts, DeviceMatrix* m) {
     std::vector<float> all;
-    for (const Part& part : parts) {
+    for (const MatrixPart& part : parts) {
       const std::vector<float> one = tensor(part.name + ".bias", {part.outputs}).read_all();
       all.insert(all.end(), one.begin(), one.end());
     }

@@ -39,12 +39,14 @@ class NcclLinks final : public GpuLinks {
   }
   ~NcclLinks() override {
     if (comm_ == nullptr) return;
-    cudaSetDevice(gpu_);
-    cudaStreamSynchronize(stream_.get());
-    ncclCommFinalize(comm_);
-    for (ncclResult_t state = ncclInProgress; state == ncclInProgress;)
-      if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) break;
-    ncclCommDestroy(comm_);
+    try {
+      wait("leaving");
+      require(ncclCommFinalize(comm_), "leaving");
+      wait_for_calls("leaving");
+      ncclCommDestroy(std::exchange(comm_, nullptr));
+    } catch (...) {
+      abort();
+    }
   }
   NcclLinks(const NcclLinks&) = delete;
   NcclLinks& operator=(const NcclLinks&) = delete;

@@ -195,7 +195,7 @@ void Products::prepare(const ProductShape& shape, const void* weights) {
   if (!found)
     throw ModelError("cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " +
                      std::to_string(shape.inputs) +
-                     " whose rows all have the same bits use --dtype int8 or --device cpu");
+                     " in bf16 (with every one a row's bits depend on its place) use --dtype int8 or --device cpu");
   plans_[{shape, most_rows}] = reference;
   std::shared_ptr<const Plan> larger = reference;
   for (auto rows = batch_sizes.rbegin() + 1; rows != batch_sizes.rend(); ++rows) {

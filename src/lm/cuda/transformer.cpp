@@ -83,13 +83,19 @@ class Gpu {
   [[nodiscard]] int index() const { return index_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
-  [[nodiscard]] std::size_t free_bytes() const {
-    std::size_t free = 0, total = 0;
-    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-    return free;
-  }
+  [[nodiscard]] std::size_t free_bytes() const { return memory().free; }
+  [[nodiscard]] std::size_t total_bytes() const { return memory().total; }
 
  private:
+  struct Memory {
+    std::size_t free = 0, total = 0;
+  };
+  static Memory memory() {
+    Memory memory;
+    check(cudaMemGetInfo(&memory.free, &memory.total), "cudaMemGetInfo");
+    return memory;
+  }
+
   int index_;
   std::string name_;
   int multiprocessors_ = 0;
@@ -365,12 +371,13 @@ std::size_t weight_bytes(const TransformerConfig& c, WeightFormat format) {
   return 2 * (products + table);
 }
 
-void check_memory(const TransformerConfig& config, WeightFormat format, const Gpu& gpu) {
+/// @param ranks that share the GPU; others may have loaded their weights already, or not yet
+void check_memory(const TransformerConfig& config, WeightFormat format, const Gpu& gpu, int ranks) {
   const std::size_t needed = weight_bytes(config, format) + Activations::bytes(config) + memory_reserve;
-  const std::size_t free = gpu.free_bytes();
+  const std::size_t free = std::min(gpu.free_bytes(), gpu.total_bytes() / static_cast<std::size_t>(ranks));
   if (needed <= free) return;
   throw ModelError("not enough memory on the GPU " + gpu.name() + " (the weights and a batch take " +
-                   mebibytes(needed) + ", " + mebibytes(free) + " are free) use " +
+                   mebibytes(needed) + ", " + mebibytes(free) + " are free for it) use " +
                    (format == WeightFormat::bf16 ? "--dtype int8, " : "") +
                    "a smaller model, fewer ranks a GPU, or --device cpu");
 }
@@ -400,7 +407,7 @@ std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
     throw ModelError("--dtype f32 is not available on a GPU (GPUs compute in bf16 or int8) use another");
   check_widths(config);
   const auto format = options.dtype == DType::int8 ? WeightFormat::int8 : WeightFormat::bf16;
-  check_memory(config, format, Gpu(options.device.gpu));
+  check_memory(config, format, Gpu(options.device.gpu), options.device.ranks);
   return std::make_unique<CudaTransformer>(config, std::move(weights), format, options.device);
 }
 

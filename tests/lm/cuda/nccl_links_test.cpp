@@ -136,6 +136,17 @@ TEST_F(NcclLinks, AreGivenBackAtTheEnd) {
   EXPECT_EQ(nccl.aborted, 0);
 }
 
+TEST_F(NcclLinks, AreGivenUpIfAPeerDoesNotLeave) {
+  auto links = join();
+  nccl.state = ncclInProgress;
+
+  links.reset();
+
+  EXPECT_EQ(nccl.aborted, 1);
+  EXPECT_EQ(nccl.destroyed, 0);
+  nccl.state = ncclSuccess;
+}
+
 TEST_F(NcclLinks, ALostPeerEndsThemAtOnce) {
   const auto links = join();
   std::vector<double> values{1.0};

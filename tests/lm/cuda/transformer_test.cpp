@@ -34,7 +34,7 @@ TEST_P(CudaParity, GivesTheLogitsOfHuggingFace) {
     TransformerTree tree(*transformer, std::span(one.prompt).first(one.positions[last] + 1));
     worst = std::max(worst, relative_error(logits_of(&tree, {tree.root()}, vocabulary_size), one.logits[last]));
   }
-  const double tolerance = dtype == DType::bf16 ? expected.bf16_error : 2.0 * expected.int8_error;
+  const double tolerance = dtype == DType::bf16 ? expected.bf16_error : expected.int8_tolerance();
   std::cout << "relative error " << worst << " of " << tolerance << " allowed\n";
   EXPECT_LE(worst, tolerance);
 }
