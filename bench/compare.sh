@@ -58,7 +58,11 @@ trap 'rm -rf "$results"' EXIT
 for ((round = 0; round < rounds; ++round)); do
   for side in 0 1; do # in turn, so that a change of the machine's speed meets both
     echo "compare: round $((round + 1))/$rounds, ${revisions[side]}" >&2
-    "${programs[side]}" "${options[@]}" --benchmark_format=json >"$results/$side-$round.json" 2>/dev/null
+    "${programs[side]}" "${options[@]}" --benchmark_format=json >"$results/$side-$round.json" 2>"$results/errors" || {
+      cat "$results/errors" >&2
+      echo "compare: $program of ${revisions[side]} failed (see above) only Google Benchmarks can be compared" >&2
+      exit 1
+    }
   done
 done
 python3 "$root/bench/ratios.py" "$results" "${revisions[@]}"

@@ -1,5 +1,6 @@
 #include "cluster/migration_choice.hpp"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -32,15 +33,16 @@ double measure_bandwidth(const Links& links) {
 }
 
 double measure_prefill(const LanguageModel& model) {
+  const int count = std::min(probe_tokens, model.summary().max_context);
   std::vector<TokenId> tokens;
-  for (int i = 0; i < probe_tokens; ++i) tokens.emplace_back(i % model.vocabulary().size());
+  for (int i = 0; i < count; ++i) tokens.emplace_back(i % model.vocabulary().size());
   double seconds = 0.0;
   for (int round = 0; round < rounds; ++round) {
     const Stopwatch watch;
     (void)model.open(tokens, {});
     seconds = watch.seconds();
   }
-  return probe_tokens / seconds;
+  return count / seconds;
 }
 
 }  // namespace

@@ -81,10 +81,6 @@ std::exception_ptr find_max(std::span<const double> log_weights, const Transport
 
 }  // namespace
 
-std::size_t block_begin(std::size_t particles, int ranks, int rank) {
-  return static_cast<std::size_t>(rank) * particles / static_cast<std::size_t>(ranks);
-}
-
 BlockWeights block_weights(std::span<const double> log_weights, std::size_t particles, Transport* transport) {
   BlockWeights w;
   w.particles = particles;

@@ -16,9 +16,6 @@
 
 namespace shoal::smc {
 
-/// First logical id of a rank's block; that of rank P is N. As initial_owners deals them out.
-std::size_t block_begin(std::size_t particles, int ranks, int rank);
-
 /// q is that of this rank's particles, the sums are over all.
 struct BlockWeights : IntegerWeights {
   Uint128 before = 0;  ///< sum of q over the lower ranks

@@ -32,7 +32,8 @@ class Migration {
  public:
   /// All arguments but the plan must outlive it.
   Migration(const MigrationPlan& plan, const Population& population, ContextTree* tree, Transport* transport);
-  /// Never throws what is this rank's problem alone: the others must not wait for it. See failure().
+  /// Keeps what goes wrong in packing and unpacking for failure(): the others must not wait for it.
+  /// @throws if the messages themselves fail or find no memory
   void trade(Migrate how, std::size_t vocabulary_size);
   void ship();
 

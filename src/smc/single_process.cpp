@@ -33,15 +33,17 @@ bool SingleProcess::deadline_passed() { return now_s() >= deadline_s_; }
 std::size_t rank_capacity(std::size_t particles, int ranks, double spare) {
   const auto count = static_cast<std::size_t>(ranks);
   const auto with_spare = static_cast<std::size_t>((1.0 + spare) * static_cast<double>(particles) / ranks);
-  return std::max((particles + count - 1) / count, with_spare);
+  return std::max((particles + count - 1) / count, std::min(with_spare, particles));
+}
+
+std::size_t block_begin(std::size_t particles, int ranks, int rank) {
+  return static_cast<std::size_t>(rank) * particles / static_cast<std::size_t>(ranks);
 }
 
 std::vector<Rank> initial_owners(std::size_t particles, int ranks) {
-  std::vector<Rank> owners(particles);
-  const auto count = static_cast<std::size_t>(ranks);
-  for (std::size_t r = 0; r < count; ++r)
-    for (std::size_t i = r * particles / count; i < (r + 1) * particles / count; ++i)
-      owners[i] = Rank{static_cast<std::int32_t>(r)};
+  std::vector<Rank> owners;
+  owners.reserve(particles);
+  for (int r = 0; r < ranks; ++r) owners.resize(block_begin(particles, ranks, r + 1), Rank{r});
   return owners;
 }
 

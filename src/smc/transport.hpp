@@ -96,7 +96,9 @@ class Transport {
 /// balanced sends nothing.
 std::size_t rank_capacity(std::size_t particles, int ranks, double spare);
 
-/// owners[i] for N particles in contiguous blocks over P ranks.
+/// First logical id of a rank's block of N particles; that of rank P is N.
+std::size_t block_begin(std::size_t particles, int ranks, int rank);
+/// owners[i] for N particles in such blocks over P ranks.
 std::vector<Rank> initial_owners(std::size_t particles, int ranks);
 
 }  // namespace shoal::smc

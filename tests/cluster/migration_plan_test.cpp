@@ -50,7 +50,8 @@ TEST(RankCapacity, IsTheEvenShareAndTheSparePlaces) {
   EXPECT_EQ(smc::rank_capacity(7, 4, 0.0), 2U);
   EXPECT_EQ(smc::rank_capacity(7, 4, 0.1), 2U);  // a tenth is less than a particle
   EXPECT_EQ(smc::rank_capacity(2, 5, 0.1), 1U);
-  EXPECT_EQ(smc::rank_capacity(10, 1, 0.1), 11U);
+  EXPECT_EQ(smc::rank_capacity(10, 1, 0.1), 10U);  // no rank ever holds more than all
+  EXPECT_EQ(smc::rank_capacity(10, 2, 9.0), 10U);
 }
 
 TEST(MigrationPlan, NothingMovesIfEveryParticleHasOneChild) {

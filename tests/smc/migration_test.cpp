@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -103,7 +104,7 @@ class Watched {
   std::map<std::thread::id, std::vector<int>> lengths_;
 };
 
-RunResult run_two_batches(const test::ToyModel& model, Transport& transport) {
+RunResult run_two_batches(const LanguageModel& model, Transport& transport) {
   const std::vector<PotentialPtr> potentials{test::likes_a()};
   return run(model, {}, potentials,
              {.particles = 40, .batch_size = batch_size, .max_tokens = 2 * batch_size, .ess_threshold = 2.0, .seed = 3},
@@ -164,19 +165,105 @@ TEST(Migration, ADeadlineThatPassesWhileParticlesTravelEndsTheRunAtTheLastTokenT
 
 /// With the tree of the toy model, where a context's data are its tokens.
 TEST(Migration, SendsOnlyWhatTheReceiverLacks) {
-  const auto bytes_of = [](Migrate how, const std::vector<double>& next) {
+  const auto moved = [](Migrate how, const std::vector<double>& next) {
     const test::ToyModel model({"a", "b", "c", ""}, {token(3)}, [&](std::span<const TokenId>) { return next; });
     const auto outcomes = test::run_on_ranks({test::no_deadline, test::no_deadline}, [&](Transport& transport) {
       Options options{.particles = 40, .batch_size = 8, .max_tokens = 24, .ess_threshold = 2.0, .seed = 3};
       options.migrate = how;
       return run(model, {}, std::vector<PotentialPtr>{}, options, transport);
     });
-    return outcomes[0].result.migration.bytes;
+    return outcomes[0].result.migration;
   };
   const std::vector<double> always_a{1, 0, 0, 0};
-  EXPECT_EQ(bytes_of(Migrate::key_values, always_a) % 12,
-            bytes_of(Migrate::tokens, always_a) % 12);  // 12 to ask, nothing to send
-  EXPECT_GT(bytes_of(Migrate::key_values, {.4, .3, .3, 0}), bytes_of(Migrate::tokens, {.4, .3, .3, 0}));
+  const MigrationStats equal = moved(Migrate::key_values, always_a);
+  EXPECT_GT(equal.sent, 0U);
+  EXPECT_EQ(equal.bytes, moved(Migrate::tokens, always_a).bytes + 12 * equal.sent);  // 12 to ask, nothing to send
+  const std::vector<double> mixed{.4, .3, .3, 0};
+  const MigrationStats distinct = moved(Migrate::key_values, mixed);
+  EXPECT_GT(distinct.bytes, moved(Migrate::tokens, mixed).bytes + 12 * distinct.sent);
+}
+
+// ---------------------------------------------------------------------------------------------- what fails
+
+enum class Step { computed, expect, pack, unpack };
+
+/// The first tree that takes the step fails at it.
+class BreakingTree final : public ContextTree {
+ public:
+  BreakingTree(std::unique_ptr<ContextTree> tree, Step step, std::atomic<bool>* broken)
+      : tree_(std::move(tree)), step_(step), broken_(broken) {}
+  [[nodiscard]] ContextId root() const override { return tree_->root(); }
+  ContextId extend(ContextId parent, TokenId token) override { return tree_->extend(parent, token); }
+  void retain(ContextId context) override { tree_->retain(context); }
+  void release(ContextId context) override { tree_->release(context); }
+  void forward(std::span<const ContextId> contexts, std::span<float> logits) override {
+    tree_->forward(contexts, logits);
+  }
+  ContextId insert(std::span<const TokenId> tokens) override { return tree_->insert(tokens); }
+  [[nodiscard]] std::uint32_t computed(ContextId context) const override {
+    take(Step::computed);
+    return tree_->computed(context);
+  }
+  ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t computed) override {
+    take(Step::expect);
+    return tree_->expect(tokens, computed);
+  }
+  [[nodiscard]] std::string pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const override {
+    take(Step::pack);
+    return tree_->pack(context, first_block, computed);
+  }
+  void unpack(const ExpectedContext& expected, std::string_view packed) override {
+    take(Step::unpack);
+    tree_->unpack(expected, packed);
+  }
+  [[nodiscard]] std::size_t live_contexts() const override { return tree_->live_contexts(); }
+  [[nodiscard]] std::size_t live_blocks() const override { return tree_->live_blocks(); }
+
+ private:
+  void take(Step step) const {
+    if (step == step_ && !broken_->exchange(true)) throw std::runtime_error("broken");
+  }
+  std::unique_ptr<ContextTree> tree_;
+  Step step_;
+  std::atomic<bool>* broken_;
+};
+
+class BreakingModel final : public LanguageModel {
+ public:
+  BreakingModel(const LanguageModel& model, Step step) : model_(model), step_(step) {}
+  [[nodiscard]] const ModelSummary& summary() const override { return model_.summary(); }
+  [[nodiscard]] const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
+  [[nodiscard]] std::string decode(std::span<const TokenId> ids) const override { return model_.decode(ids); }
+  [[nodiscard]] std::string piece(TokenId id) const override { return model_.piece(id); }
+  [[nodiscard]] bool has_chat_template() const override { return false; }
+  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
+                                                  ContextLimits limits) const override {
+    return std::make_unique<BreakingTree>(model_.open(prompt, limits), step_, &broken_);
+  }
+  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
+
+ private:
+  const LanguageModel& model_;
+  Step step_;
+  mutable std::atomic<bool> broken_{false};
+};
+
+TEST(Migration, ARankThatFailsInTheMiddleOfOneEndsAll) {
+  for (const Step step : {Step::computed, Step::expect, Step::pack, Step::unpack})
+    for (const int delay : {0, 2}) {
+      Watched watched;
+      const test::ToyModel toy = watched.model();
+      const BreakingModel model(toy, step);
+      const auto outcomes = test::run_on_ranks(
+          {test::no_deadline, test::no_deadline}, [&](Transport& t) { return run_two_batches(model, t); }, delay);
+
+      const bool first_broke = outcomes[0].message() == "broken";
+      EXPECT_EQ(outcomes[first_broke ? 0 : 1].message(), "broken") << static_cast<int>(step);
+      EXPECT_NE(outcomes[first_broke ? 1 : 0].message().find("failed"), std::string::npos)
+          << outcomes[first_broke ? 1 : 0].message();
+    }
 }
 
 }  // namespace
