@@ -14,9 +14,14 @@ std::shared_ptr<const LanguageModel> load_together(cluster::World* world, const 
   // The node's cores are all free now, also those that the run will leave.
   const int workers = worker_threads();
   set_worker_threads(std::max(1, world->cores_on_node() / world->ranks_on_node()));
-  auto model = world->together([&] { return load_model(source, options); });
-  set_worker_threads(workers);
-  return model;
+  try {
+    auto model = world->together([&] { return load_model(source, options); });
+    set_worker_threads(workers);
+    return model;
+  } catch (...) {
+    set_worker_threads(workers);
+    throw;
+  }
 }
 
 }  // namespace shoal::agent

@@ -210,38 +210,24 @@ class AgentSession {
   bool root_;
 };
 
-}  // namespace
-
-int agent_command(cluster::World& world, const Arguments& arguments) {
+int converse(cluster::World& world, AgentJob job, Log* log) {
   const bool root = world.rank() == Rank{0};
-  AgentJob job = world.together([&] { return parse_job(arguments); });
-  if (job.parsed == Parsed::help_wanted) {
-    AgentOptions defaults;
-    if (root)
-      std::cout << "Usage: shoal agent [--prompt TEXT | --prompt-file FILE] [options]      (alone, or under mpirun or "
-                   "srun)\n\n"
-                   "Converses: one prompt, a file with a prompt a line, or interactive when neither is given.\n"
-                << option_set(&defaults).shown;
-    return 0;
-  }
   const GenerateOptions& options = job.options.generate;
-  world.set_hang_limit(options.hang_limit_s);
-  Log log = world.together([&] { return Log(options.log, world.rank().value()); });
   world.together([&] { force_isa(parse_isa(options.isa)); });
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
   if (root && !device.note.empty()) {
-    log.warning(device.note);
+    log->warning(device.note);
     print_message(device.note);
   }
 
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
   const std::shared_ptr<const LanguageModel> model =
       agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype), .device = device.device});
-  log.info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
-           ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
+  log->info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
+            ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
   choose_migration(&job.options.generate, world, *model);
   agent::Chat chat(chat_settings(job, model, cluster::World::shared()));
-  AgentSession session(&chat, &world, options, model->vocabulary(), &log);
+  AgentSession session(&chat, &world, options, model->vocabulary(), log);
   if (job.prompts.empty()) return session.interact();
 
   const ScopedSignals signals;
@@ -252,6 +238,29 @@ int agent_command(cluster::World& world, const Arguments& arguments) {
     if (code > 128) break;
   }
   return worst;
+}
+
+}  // namespace
+
+int agent_command(cluster::World& world, const Arguments& arguments) {
+  AgentJob job = world.together([&] { return parse_job(arguments); });
+  if (job.parsed == Parsed::help_wanted) {
+    AgentOptions defaults;
+    if (world.rank() == Rank{0})
+      std::cout << "Usage: shoal agent [--prompt TEXT | --prompt-file FILE] [options]      (alone, or under mpirun or "
+                   "srun)\n\n"
+                   "Converses: one prompt, a file with a prompt a line, or interactive when neither is given.\n"
+                << option_set(&defaults).shown;
+    return 0;
+  }
+  world.set_hang_limit(job.options.generate.hang_limit_s);
+  Log log = world.together([&] { return Log(job.options.generate.log, world.rank().value()); });
+  try {
+    return converse(world, std::move(job), &log);
+  } catch (const std::exception& e) {
+    log.error(e.what());
+    throw;
+  }
 }
 
 }  // namespace shoal::app

@@ -121,8 +121,8 @@ const std::vector<Figure>& figures() {
       {"particle_tokens", nullptr, "1", "tokens drawn, over all particles"},
       {"decode_s", nullptr, "s", "forward passes, rank 0"},
       {"potential_s", nullptr, "s", "masks, draws and potentials, rank 0"},
-      {"reduce_s", nullptr, "s", "collectives, weights and migration plan, rank 0"},
-      {"migrate_s", nullptr, "s", "migration, rank 0"}};
+      {"reduce_s", nullptr, "s", "allreduce and waiting for slower ranks, rank 0"},
+      {"migrate_s", nullptr, "s", "migration not hidden behind decoding, and its plan, rank 0"}};
   return list;
 }
 

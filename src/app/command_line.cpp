@@ -6,7 +6,6 @@
 #include <boost/program_options/positional_options.hpp>
 #include <cstdlib>
 #include <fstream>
-#include <iostream>
 #include <numeric>
 #include <optional>
 
@@ -56,13 +55,24 @@ std::string unknown_option_line(const std::string& word, const po::options_descr
   return "unknown option '" + name + "' (shoal " + command + " has no such option) " + hint;
 }
 
-void read_config_file(const std::string& path, const po::options_description& all, po::variables_map* values,
-                      const std::string& command) {
+/// An alias is the option that it stands for, wherever either is given.
+po::parsed_options without_aliases(po::parsed_options parsed, const po::options_description& shown) {
+  constexpr std::string_view prefix = "monte-carlo-";
+  for (po::option& option : parsed.options) {
+    std::string& name = option.string_key;
+    if (name.starts_with(prefix) && shown.find_nothrow(name.substr(prefix.size()), false) != nullptr)
+      name.erase(0, prefix.size());
+  }
+  return parsed;
+}
+
+void read_config_file(const std::string& path, const po::options_description& all, const po::options_description& shown,
+                      po::variables_map* values, const std::string& command) {
   std::ifstream file(path);
   if (!file)
     throw UsageError("cannot read job file '" + path + "' (it does not exist or is not readable) check --config");
   try {
-    po::store(po::parse_config_file(file, all), *values);
+    po::store(without_aliases(po::parse_config_file(file, all), shown), *values);
   } catch (const po::unknown_option& e) {
     throw UsageError("job file '" + path + "': " + unknown_option_line(e.get_option_name(), all, command));
   } catch (const po::error& e) {
@@ -101,7 +111,8 @@ Parsed parse(const std::vector<std::string>& arguments, const OptionSet& options
   po::variables_map values;
   try {
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(), values);
+    const auto parsed = po::command_line_parser(arguments).options(all).positional(positional).style(style).run();
+    po::store(without_aliases(parsed, options.shown), values);
   } catch (const po::unknown_option& e) {
     throw UsageError(unknown_option_line(e.get_option_name(), all, command));
   } catch (const po::too_many_positional_options_error&) {
@@ -113,7 +124,7 @@ Parsed parse(const std::vector<std::string>& arguments, const OptionSet& options
   read_environment(options.shown, &values);
   const std::string& job_file = options.job_file_option;
   if (!job_file.empty() && values.count(job_file) > 0)
-    read_config_file(values[job_file].as<std::string>(), all, &values, command);
+    read_config_file(values[job_file].as<std::string>(), all, options.shown, &values, command);
   po::notify(values);
   return Parsed::options;
 }

@@ -266,6 +266,7 @@ std::string to_json(const GenerateOptions& o) {
       {"potentials", o.potentials_file},
       {"workers", o.workers},
       {"device", o.device},
+      {"use_gpu_monte_carlo", o.use_gpu},
       {"dtype", o.dtype},
       {"isa", o.isa},
       {"migrate", o.migrate},

@@ -42,6 +42,12 @@ std::string tail_for_screen(std::string_view text, std::size_t columns) {
   return std::string(left_out) + line.substr(at);
 }
 
+std::size_t columns_of(std::FILE* out) {
+  if (isatty(fileno(out)) != 1) return columns_elsewhere;
+  winsize size{};
+  return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 void AnswerSoFar::add(const smc::BatchRecord& record) {
   const std::size_t batch_size = record.token.size() / texts_.size();
   for (std::size_t i = 0; i < texts_.size(); ++i)
@@ -88,8 +94,10 @@ void Progress::show() {
                 settings_.max_tokens, ess_, settings_.particles, log_z_, finished_,
                 time_left(std::chrono::duration<double>(now - start_).count()).c_str());
   std::string line = figures;
-  if (answer_ && !answer_->text().empty() && columns() > line.size() + 4)
-    line += "  " + tail_for_screen(answer_->text(), columns() - line.size() - 3);
+  const std::size_t columns = columns_of(out_);
+  if (terminal_) line.resize(std::min(line.size(), columns - 1));  // a line that wraps cannot be drawn over
+  if (answer_ && !answer_->text().empty() && columns > line.size() + 4)
+    line += "  " + tail_for_screen(answer_->text(), columns - line.size() - 3);
   std::fprintf(out_, terminal_ ? "\r%s\033[K" : "%s\n", line.c_str());
   std::fflush(out_);
   line_open_ = terminal_;
@@ -105,12 +113,6 @@ std::string Progress::time_left(double seconds) const {
   char text[48];
   std::snprintf(text, sizeof text, "at most %.0f s left", left);
   return text;
-}
-
-std::size_t Progress::columns() const {
-  winsize size{};
-  if (!terminal_) return columns_elsewhere;
-  return ioctl(fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 }  // namespace shoal::app

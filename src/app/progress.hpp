@@ -19,6 +19,8 @@ std::string progress_bar(double share);
 /// The end of @p text in at most @p columns characters, on one line, without control characters; "..." before it if
 /// something was left out.
 std::string tail_for_screen(std::string_view text, std::size_t columns);
+/// That fit into a line of @p out; a fixed number if it is no terminal.
+std::size_t columns_of(std::FILE* out);
 
 /// What the most probable particle has written so far, from the records of the batches.
 class AnswerSoFar {
@@ -56,7 +58,6 @@ class Progress final : public smc::Observer {
 
   void show();
   [[nodiscard]] std::string time_left(double seconds) const;
-  [[nodiscard]] std::size_t columns() const;
 
   ProgressSettings settings_;
   std::FILE* out_;

@@ -159,13 +159,13 @@ class Sweep {
 
   void read_finished(std::size_t i) {
     results_[i].command = shell_line(command(cells_[i]));
-    if (!cells_[i].skipped.empty()) return;
     std::ifstream file(file_of(cells_[i], ".json"));
     std::ostringstream text;
     text << file.rdbuf();
     if (auto known = cell_result_from_json(text.str())) {
       results_[i] = std::move(*known);
       done_[i] = true;
+      cells_[i].skipped.clear();  // it was run where it could be
     }
   }
 
@@ -279,10 +279,10 @@ SweepOptions parse_options(const Arguments& arguments, Parsed* parsed) {
 
 int write_tables(const Sweep& sweep, const SweepOptions& options, const SweepResults& results) {
   const std::string table = markdown(results);
-  write_hdf5(results, options.output + ".h5");
   trace::replace_file("table", options.output + ".md", [&](std::ostream& out) { out << table; });
   std::cout << table;
   std::cout.flush();
+  write_hdf5(results, options.output + ".h5");
   if (!options.quiet) print_message("wrote " + options.output + ".md and " + options.output + ".h5");
   return sweep.count_failed() > 0 ? some_cells_failed : 0;
 }
@@ -296,6 +296,7 @@ int sweep_command(const Arguments& arguments) {
     print_help();
     return 0;
   }
+  for (const char* own : {"SHOAL_LOG_FILE", "SHOAL_LOG_LEVEL"}) unsetenv(own);  // the sweep's, not its cells'
   set_worker_threads(available_cores().usable());
   const std::string job_file = read_text_file(options.config, "config");
   SweepGrid grid = parse_sweep_file(job_file, options.config);

@@ -1,9 +1,11 @@
 #include "app/sweep_cell.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "app/cell_result.hpp"
 #include "app/exact_posterior.hpp"
 #include "app/restart.hpp"
 #include "lm/cuda/gpus.hpp"
@@ -47,7 +49,8 @@ bool take_own_option(const NamedValue& option, Cell* cell) {
   return true;
 }
 
-std::string argument(const NamedValue& option) {
+std::vector<std::string> arguments_of(const NamedValue& option) {
+  using Words = std::vector<std::string>;
   const auto& [name, value] = option;
   if (std::find(std::begin(not_in_a_sweep), std::end(not_in_a_sweep), name) != std::end(not_in_a_sweep))
     throw UsageError("option '" + name + "' has no place in a sweep (every cell's result is kept) remove it");
@@ -56,8 +59,8 @@ std::string argument(const NamedValue& option) {
   const auto* known = set.shown.find_nothrow(name, false);
   if (known == nullptr) known = set.aliases.find_nothrow(name, false);
   const bool flag = known != nullptr && known->semantic()->max_tokens() == 0;
-  if (!flag) return "--" + name + "=" + value;
-  return parse_flag(name, value) ? "--" + name : "";
+  if (!flag) return value.empty() ? Words{"--" + name, ""} : Words{"--" + name + "=" + value};
+  return parse_flag(name, value) ? Words{"--" + name} : Words{};
 }
 
 /// Empty if this node can compute on one.
@@ -70,7 +73,8 @@ Cell unchecked_cell(const SweepCell& from) {
   Cell cell{.labels = from.labels, .ranks = 1, .judges = {}, .arguments = {}, .job = {}, .key = {}, .skipped = {}};
   for (const NamedValue& option : from.options) {
     if (take_own_option(option, &cell)) continue;
-    if (std::string word = argument(option); !word.empty()) cell.arguments.push_back(std::move(word));
+    const auto words = arguments_of(option);
+    cell.arguments.insert(cell.arguments.end(), words.begin(), words.end());
   }
   cell.job = parse_generate_job(cell.arguments);
   if (!cell.job.options.trace.empty() || !cell.job.options.checkpoint.empty() || !cell.job.options.resume.empty())
@@ -92,6 +96,10 @@ trace::RunIdentity identity_of(const Cell& cell, ModelShelf* shelf) {
                                    {"--workers", std::to_string(options.workers)},
                                    {"--timeout", options.timeout_s ? number(*options.timeout_s) : "none"},
                                    {"the device asked for", options.device},
+                                   {"--use-gpu-monte-carlo", options.use_gpu ? "yes" : "no"},
+                                   {"the instruction set asked for", options.isa},
+                                   {"--migrate", options.migrate},
+                                   {"--spare", number(options.spare_percent)},
                                    {"exact-posterior", cell.judges.exact_posterior ? "yes" : "no"}});
   if (!cell.judges.scorer.empty())
     identity.emplace_back("the content of scorer", shelf->get(cell.judges.scorer, "auto")->summary().hash);
@@ -101,11 +109,17 @@ trace::RunIdentity identity_of(const Cell& cell, ModelShelf* shelf) {
 
 /// A section's word becomes a column beside the options and figures.
 void check_words(const SweepGrid& grid) {
+  constexpr std::array columns{"cell",   "ranks",     "scorer", "exact-posterior", "workers_used",
+                               "status", "exit_code", "error",  "response",        "command"};
   GenerateOptions ignored;
   const OptionSet set = generate_option_set(&ignored);
+  const auto options = nlohmann::json::parse(to_json(ignored));
   for (const std::string& word : grid.words)
-    if (word == "cell" || word == "ranks" || set.shown.find_nothrow(word, false) != nullptr)
-      throw UsageError("bad section [" + word + " ...] ('" + word + "' is an option) use another word");
+    if (std::find(columns.begin(), columns.end(), word) != columns.end() || options.contains(word) ||
+        set.shown.find_nothrow(word, false) != nullptr ||
+        std::any_of(figures().begin(), figures().end(), [&](const Figure& figure) { return word == figure.name; }))
+      throw UsageError("bad section [" + word + " ...] ('" + word + "' is an option or a column of the table) use " +
+                       "another word");
 }
 
 }  // namespace
@@ -123,7 +137,7 @@ std::vector<Cell> make_cells(const SweepGrid& grid) {
   for (const SweepCell& from : grid.cells) {
     try {
       Cell cell = unchecked_cell(from);
-      if (cell.skipped.empty()) cell.key = trace::fingerprint(identity_of(cell, &shelf));
+      cell.key = trace::fingerprint(identity_of(cell, &shelf));
       cells.push_back(std::move(cell));
     } catch (const Error& e) {
       const std::string where = grid.cells.size() == 1 ? ""

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include "app/progress.hpp"
 
@@ -31,9 +32,13 @@ void SweepProgress::begin(const std::string& cell) {
 
 void SweepProgress::tick() {
   if (quiet_ || !terminal_ || Clock::now() - shown_ < terminal_period) return;
-  std::fprintf(stderr, "\r%s cell %zu/%zu  %s  %.0f s%s\033[K",
-               progress_bar(static_cast<double>(done_) / static_cast<double>(to_run_)).c_str(), done_ + 1, to_run_,
-               cell_.c_str(), seconds_since(cell_start_), time_left().c_str());
+  char begin[64], end[80];
+  std::snprintf(begin, sizeof begin, "%s cell %zu/%zu  ",
+                progress_bar(static_cast<double>(done_) / static_cast<double>(to_run_)).c_str(), done_ + 1, to_run_);
+  std::snprintf(end, sizeof end, "  %.0f s%s", seconds_since(cell_start_), time_left().c_str());
+  const std::size_t taken = std::strlen(begin) + std::strlen(end), columns = columns_of(stderr);
+  const std::string cell = columns > taken + 1 ? tail_for_screen(cell_, columns - taken - 1) : "";
+  std::fprintf(stderr, "\r%s%s%s\033[K", begin, cell.c_str(), end);
   std::fflush(stderr);
   shown_ = Clock::now();
 }

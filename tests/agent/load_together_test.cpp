@@ -40,6 +40,7 @@ TEST(LoadTogether, SharedWeightsGiveTheBitsOfOnesOwn) {
 }
 
 TEST(LoadTogether, ARankThatFailsFailsAll) {
+  set_worker_threads(2);
   for (int failing = 0; failing < world().size(); ++failing) {
     const bool fails = world().rank().value() == failing;
     try {
@@ -48,8 +49,10 @@ TEST(LoadTogether, ARankThatFailsFailsAll) {
     } catch (const cluster::AgreedError& e) {
       EXPECT_EQ(e.code(), ExitCode::model);
       EXPECT_NE(std::string(e.what()).find("/nonexistent/model"), std::string::npos) << e.what();
+      EXPECT_EQ(worker_threads(), 2);
     }
   }
+  set_worker_threads(1);
 }
 
 TEST(LoadTogether, LeavesTheNumberOfWorkers) {

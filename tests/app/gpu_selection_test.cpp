@@ -71,7 +71,7 @@ TEST(GpuSelection, AFileThatIsNotThePluginIsRefused) {
   EXPECT_EQ(count(other.err, "is not Shoal's CUDA plugin"), 1) << other.err;
 }
 
-TEST(GpuSelection, ATabularModelOrF32IsForTheCpu) {
+TEST(GpuSelection, F32IsForTheCpu) {
   const ProgramResult f32 = answer({"--device", "cuda", "--dtype", "f32"}, 0, "");
   EXPECT_EQ(f32.exit_code, 2);
   EXPECT_EQ(count(f32.err, "--dtype f32 is not available with --device cuda"), 1) << f32.err;

@@ -87,6 +87,22 @@ TEST(Progress, DrawsOneLineOnATerminal) {
   EXPECT_EQ(cleared, "\r\033[K");
 }
 
+TEST(Progress, NeverWrapsOnANarrowTerminal) {
+  int master = -1;
+  int slave = -1;
+  winsize size{.ws_row = 24, .ws_col = 40, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(openpty(&master, &slave, nullptr, nullptr, &size), 0);
+  fcntl(master, F_SETFL, O_NONBLOCK);
+  std::FILE* terminal = fdopen(slave, "w");
+  Progress progress({.particles = 2, .max_tokens = 8, .timeout_s = 1.0}, vocabulary(), terminal);
+  progress.on_token(2);
+  const std::string shown = read_available(master);
+  close(master);
+
+  EXPECT_NE(shown.find("2/8 tokens"), std::string::npos) << shown;
+  EXPECT_LT(shown.size(), 40U + 4U) << shown;
+}
+
 TEST(Progress, WritesAPlainLineEveryFewSecondsElsewhere) {
   std::FILE* file = std::tmpfile();
   {

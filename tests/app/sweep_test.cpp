@@ -73,6 +73,19 @@ TEST_F(Sweep, RunsAgainWhatHasChanged) {
   EXPECT_EQ(cells().size(), 7U);
 }
 
+TEST_F(Sweep, EveryOptionMakesACellOfItsOwn) {
+  ASSERT_EQ(sweep(job("[grid]\nmigrate = kv, tokens\nspare = 0, 10\n")).exit_code, 0);
+  EXPECT_EQ(cells().size(), 4U);
+}
+
+TEST_F(Sweep, TakesEmptyValues) {
+  const ProgramResult result =
+      sweep(folder_.write("job.cfg", "prompt = Hi\nparticles = 1\nmax-tokens = 1\n[grid]\nsystem = \"\", Be brief.\n"));
+
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(cells().size(), 2U);
+}
+
 TEST_F(Sweep, ApproachesTheExactPosterior) {
   const ProgramResult result =
       sweep(job("exact-posterior = true\nregex = a*b*\n[grid]\nparticles = 20, 5000\nseed = 1..3\n"));
@@ -113,6 +126,7 @@ TEST_F(Sweep, ReportsWhatFailsAndGoesOn) {
   EXPECT_EQ(count(result.out, "- 1 cell failed, exit code 2: "), 1) << result.out;
   EXPECT_EQ(count(result.out, "| dies | 1 extinct |"), 1) << result.out;
   EXPECT_EQ(count(result.out, "| good | 1 | "), 1) << result.out;
+  EXPECT_EQ(count(result.out, "\n| no_gpu |"), 1) << result.out;  // where there is a GPU it runs
   EXPECT_EQ(count(result.out, "| no_gpu | skipped |"), count(result.out, "- 1 cell skipped: ")) << result.out;
 
   const ProgramResult again = sweep(job_file);  // only the failed cell
@@ -182,7 +196,8 @@ TEST_F(Sweep, ChecksEverythingBeforeTheFirstRun) {
         Mistake{"prompt = x\n[case x]\nmodel = /nonexistent/model\n", 3, "/nonexistent/model"},
         Mistake{"exact-posterior = true\ntop-k = 2\n", 2, "exact-posterior is not possible"},
         Mistake{"raw-prompt = maybe\n", 2, "bad raw-prompt 'maybe'"},
-        Mistake{"[seed x]\nparticles = 1\n", 2, "'seed' is an option"},
+        Mistake{"[seed x]\nparticles = 1\n", 2, "'seed' is an option or a column"},
+        Mistake{"[status x]\nparticles = 1\n", 2, "'status' is an option or a column"},
         Mistake{"scorer = /nonexistent/scorer\n", 3, "/nonexistent/scorer"}}) {
     const ProgramResult result = sweep(job(lines));
     EXPECT_EQ(result.exit_code, code) << lines << result.err;
@@ -217,6 +232,11 @@ TEST(Environment, GivesOptions) {
   const auto json = nlohmann::json::parse(from_environment.out);
   EXPECT_EQ(json.at("particles").size(), 3U);
   EXPECT_LE(json.at("timing").at("token_steps"), 4);  // the command line wins
+
+  auto with_alias = arguments;
+  with_alias.insert(with_alias.end(), {"--monte-carlo-particles", "2"});
+  const auto aliased = run_shoal(with_alias, 0, "", "SHOAL_PARTICLES=3");
+  EXPECT_EQ(nlohmann::json::parse(aliased.out).at("particles").size(), 2U);
 
   const auto bad = run_shoal(arguments, 0, "", "SHOAL_PARTICLES=many");
   EXPECT_EQ(bad.exit_code, 2);
