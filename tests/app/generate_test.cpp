@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "app/program.hpp"
 
@@ -81,7 +80,10 @@ TEST(Generate, AnswersMatchTheRegex) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const auto& particle : json::parse(result.out)["particles"]) {
     if (particle["log_weight"].is_null() || !particle["finished"].get<bool>()) continue;
-    EXPECT_TRUE(std::regex_match(particle["text"].get<std::string>(), std::regex("[^\n]*[.!?]"))) << particle["text"];
+    const auto text = particle["text"].get<std::string>();
+    EXPECT_TRUE(!text.empty() && std::string(".!?").find(text.back()) != std::string::npos &&
+                text.find('\n') == std::string::npos)
+        << text;
   }
 }
 
