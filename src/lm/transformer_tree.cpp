@@ -16,9 +16,10 @@ std::size_t blocks_of(int positions) {
 
 }  // namespace
 
-TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample)
+TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
+                                 std::size_t most_blocks)
     : transformer_(transformer),
-      pool_(transformer.block_bytes(), transformer.block_memory()),
+      pool_(transformer.block_bytes(), transformer.block_memory(most_blocks * transformer.block_bytes())),
       prompt_size_(prompt.size()),
       can_sample_(can_sample) {
   SHOAL_EXPECT(!prompt.empty());

@@ -16,8 +16,9 @@ namespace shoal::lm {
 class TransformerTree : public ContextTree {
  public:
   /// Prefills @p prompt, which must not be empty. @p transformer must outlive the tree.
-  /// @param can_sample what its prepare_sampling() said
-  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample = false);
+  /// @param can_sample what its prepare_sampling() said @param most_blocks that will be live, 0 if that is not known
+  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample = false,
+                  std::size_t most_blocks = 0);
 
   [[nodiscard]] ContextId root() const override { return root_; }
   ContextId extend(ContextId parent, TokenId token) override;

@@ -20,8 +20,8 @@ class HashTransformer final : public Transformer {
   [[nodiscard]] std::uint64_t parameters() const override { return 0; }
   [[nodiscard]] std::uint64_t weight_bytes() const override { return 0; }
   [[nodiscard]] std::string device() const override { return "none"; }
-  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
-    return std::make_unique<HostBlockMemory>();
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
+    return std::make_unique<HostBlockMemory>(most);
   }
   [[nodiscard]] std::uint64_t free_block_bytes() const override { return 0; }
   [[nodiscard]] std::size_t block_bytes() const override { return block_positions * sizeof(std::uint64_t); }

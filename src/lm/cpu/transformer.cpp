@@ -51,8 +51,8 @@ class CpuTransformer final : public Transformer {
     return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * head_elements() *
            sizeof(T);
   }
-  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
-    return std::make_unique<HostBlockMemory>();
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
+    return std::make_unique<HostBlockMemory>(most);
   }
   /// The node's processes open their trees at the same time, each for its share of what is free.
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
