@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.hpp"
+#include "lm/context_memory.hpp"
 #include "lm/transformer_tree.hpp"
 #include "shoal/language_model.hpp"
 #include "smc/run.hpp"
@@ -29,8 +30,9 @@ class NumberModel final : public LanguageModel {
   [[nodiscard]] std::string piece(TokenId id) const override { return std::to_string(id.value()); }
   [[nodiscard]] bool has_chat_template() const override { return false; }
   [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
-  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt, ContextLimits) const override {
-    return std::make_unique<TimedTree>(*transformer_, prompt, can_sample_, &seconds_);
+  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
+                                                  ContextLimits limits) const override {
+    return std::make_unique<TimedTree>(*transformer_, prompt, can_sample_, limits, &seconds_);
   }
   [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
   [[nodiscard]] const lm::TransformerConfig& config() const { return transformer_->config(); }
@@ -42,8 +44,9 @@ class NumberModel final : public LanguageModel {
   class TimedTree final : public lm::TransformerTree {
    public:
     TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
-              lm::ForwardSeconds* seconds)
-        : TransformerTree(transformer, prompt, can_sample), seconds_(seconds) {}
+              ContextLimits limits, lm::ForwardSeconds* seconds)
+        : TransformerTree(transformer, prompt, can_sample, lm::ContextMemory::blocks(prompt.size(), limits)),
+          seconds_(seconds) {}
     ~TimedTree() override { *seconds_ = seconds(); }
 
    private:

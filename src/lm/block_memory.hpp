@@ -3,10 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "lm/aligned.hpp"
+#include "lm/reserved_memory.hpp"
 
 namespace shoal::lm {
 
@@ -25,6 +26,10 @@ class BlockMemory {
 /// Of this process.
 class HostBlockMemory final : public BlockMemory {
  public:
+  /// @param most bytes that will be asked for; more come in further pieces
+  /// @throws UsageError if the system does not grant them
+  explicit HostBlockMemory(std::size_t most = 0);
+
   [[nodiscard]] std::size_t slab_bytes() const override { return std::size_t{16} << 20U; }
   std::byte* allocate(std::size_t bytes) override;
   void copy(const std::byte* from, std::byte* to, std::size_t bytes) override;
@@ -32,7 +37,11 @@ class HostBlockMemory final : public BlockMemory {
   void write(std::span<const std::byte> host, std::byte* to) override;
 
  private:
-  std::vector<AlignedBytes> slabs_;
+  void add_piece(std::size_t bytes);
+
+  std::vector<std::unique_ptr<ReservedMemory>> pieces_;
+  std::size_t used_ = 0;   ///< of the last piece
+  std::size_t ahead_ = 0;  ///< bytes whose pages are asked for before they are used
 };
 
 }  // namespace shoal::lm

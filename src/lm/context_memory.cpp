@@ -25,14 +25,17 @@ std::int64_t largest(std::int64_t end, const Fits& fits) {
 
 }  // namespace
 
+std::uint64_t ContextMemory::blocks(std::uint64_t prompt, ContextLimits limits) {
+  return prompt / positions + 1 +
+         static_cast<std::uint64_t>(limits.contexts) * (static_cast<std::uint64_t>(limits.new_tokens) / positions + 2);
+}
+
 std::uint64_t ContextMemory::needed(std::uint64_t prompt, ContextLimits limits) const {
   const auto contexts = static_cast<std::uint64_t>(limits.contexts),
-             grown = static_cast<std::uint64_t>(limits.new_tokens);
-  const std::uint64_t shared = (prompt / positions + 1) * block_bytes;
-  const std::uint64_t each = (grown / positions + 2) * block_bytes + (prompt + grown) * sizeof(TokenId);
+             tokens = prompt + static_cast<std::uint64_t>(limits.new_tokens);
   const std::uint64_t logits =
       std::min(contexts * logits_row_bytes, std::max(logits_at_once, rows_at_least * logits_row_bytes));
-  return shared + contexts * each + logits;
+  return blocks(prompt, limits) * block_bytes + contexts * tokens * sizeof(TokenId) + logits;
 }
 
 std::uint64_t ContextMemory::most_contexts(std::uint64_t prompt, int new_tokens, std::uint64_t bytes) const {

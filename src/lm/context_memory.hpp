@@ -11,7 +11,9 @@ struct ContextMemory {
   std::uint64_t block_bytes = 0;       ///< of 16 positions
   std::uint64_t logits_row_bytes = 0;  ///< of one context
 
-  /// Bytes at the most, for contexts that share @p prompt tokens.
+  /// Blocks at the most, for contexts that share @p prompt tokens.
+  [[nodiscard]] static std::uint64_t blocks(std::uint64_t prompt, ContextLimits limits);
+  /// Bytes of all kinds at the most.
   [[nodiscard]] std::uint64_t needed(std::uint64_t prompt, ContextLimits limits) const;
   /// How many contexts with @p new_tokens fit into @p bytes.
   [[nodiscard]] std::uint64_t most_contexts(std::uint64_t prompt, int new_tokens, std::uint64_t bytes) const;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lm/aligned.hpp"
+#include "base/aligned.hpp"
 #include "lm/block_memory.hpp"
 #include "lm/block_pool.hpp"
 #include "lm/config.hpp"
@@ -59,7 +59,8 @@ class Transformer {
   /// Of 16 positions, all layers.
   [[nodiscard]] virtual std::size_t block_bytes() const = 0;
   /// For the blocks of one pool, which must not outlive this object.
-  [[nodiscard]] virtual std::unique_ptr<BlockMemory> block_memory() const = 0;
+  /// @param most bytes that they will take, 0 if that is not known
+  [[nodiscard]] virtual std::unique_ptr<BlockMemory> block_memory(std::size_t most) const = 0;
   /// Bytes that blocks can still take.
   [[nodiscard]] virtual std::uint64_t free_block_bytes() const = 0;
   /// @p pool over this transformer's block_memory(). @p rows in an order in which a sequence's positions rise. @p

@@ -119,14 +119,15 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
 std::unique_ptr<ContextTree> TransformerModel::open(std::span<const TokenId> prompt, ContextLimits limits) const {
   check_prompt(prompt, limits.new_tokens);
   check_memory(prompt, limits);
-  return std::make_unique<TransformerTree>(*transformer_, prompt, can_sample_);
+  return std::make_unique<TransformerTree>(*transformer_, prompt, can_sample_,
+                                           context_memory(summary_).blocks(prompt.size(), limits));
 }
 
 std::vector<double> TransformerModel::score(std::span<const TokenId> ids) const {
   check_prompt(ids, 0);
   constexpr std::size_t chunk = 128;
   const auto vocabulary_size = static_cast<std::size_t>(summary_.vocabulary_size);
-  BlockPool pool(transformer_->block_bytes(), transformer_->block_memory());
+  BlockPool pool(transformer_->block_bytes(), transformer_->block_memory(0));
   ForwardBuffers buffers;
   std::vector<BlockId> table(ids.size() / block_positions + 1);
   for (BlockId& block : table) block = pool.allocate();

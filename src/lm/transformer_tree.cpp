@@ -1,6 +1,8 @@
 #include "lm/transformer_tree.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "lm/cpu/kernels.hpp"
@@ -14,22 +16,36 @@ std::size_t blocks_of(int positions) {
   return static_cast<std::size_t>((positions + block_positions - 1) / block_positions);
 }
 
+/// Blocks are released in groups, at absolute positions: a GPU's attention reads so many positions together, for all
+/// rows that see some of them (see AttentionPlan).
+constexpr int released_together = 256;
+/// Stands where a block was that no token will see again: any block that is there.
+constexpr BlockId passed_block{0};
+
+int widest_window(const TransformerConfig& config) {
+  return config.windows.empty() ? std::numeric_limits<int>::max()
+                                : *std::max_element(config.windows.begin(), config.windows.end());
+}
+
 }  // namespace
 
-TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample)
+TransformerTree::TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
+                                 std::size_t most_blocks)
     : transformer_(transformer),
-      pool_(transformer.block_bytes(), transformer.block_memory()),
+      pool_(transformer.block_bytes(), transformer.block_memory(most_blocks * transformer.block_bytes())),
       prompt_size_(prompt.size()),
+      sight_(widest_window(transformer.config())),
       can_sample_(can_sample) {
   SHOAL_EXPECT(!prompt.empty());
   root_ = nodes_.insert({prompt.begin(), prompt.end()}, {});
   std::vector<TokenRow> rows;
   add_rows(&nodes_.at(root_), Logits::no, &rows);
   transformer_.forward(rows, &pool_, &buffers_, {});
+  release_passed(root_);
 }
 
 TransformerTree::KeyValues TransformerTree::share(const KeyValues& from) {
-  for (const BlockId block : from.table) pool_.retain(block);
+  for (std::size_t i = from.passed; i < from.table.size(); ++i) pool_.retain(from.table[i]);
   return from;
 }
 
@@ -39,7 +55,22 @@ ContextId TransformerTree::extend(ContextId parent, TokenId token) {
 
 void TransformerTree::release(ContextId context) {
   if (const auto dead = nodes_.release(context))
-    for (const BlockId block : dead->table) pool_.release(block);
+    for (std::size_t i = dead->passed; i < dead->table.size(); ++i) pool_.release(dead->table[i]);
+}
+
+/// Blocks that neither the last of @p computed positions sees, which may be computed again, nor any after it.
+std::size_t TransformerTree::passed_by(int computed) const {
+  return static_cast<std::size_t>(std::max(0, computed - sight_) / released_together) *
+         (released_together / block_positions);
+}
+
+void TransformerTree::release_passed(KeyValues* kv, std::size_t passed) {
+  for (; kv->passed < passed; ++kv->passed) pool_.release(std::exchange(kv->table[kv->passed], passed_block));
+}
+
+void TransformerTree::release_passed(ContextId context) {
+  KeyValues& kv = nodes_.at(context).payload;
+  release_passed(&kv, passed_by(kv.computed));
 }
 
 void TransformerTree::make_room(KeyValues* kv, int position) {
@@ -63,6 +94,7 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
   rows.reserve(contexts.size());
   for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);
   transformer_.forward(rows, &pool_, &buffers_, logits);
+  for (const ContextId context : contexts) release_passed(context);
 }
 
 void TransformerTree::sample(const Sampling& how, std::span<ContextDraws> draws) {
@@ -70,6 +102,7 @@ void TransformerTree::sample(const Sampling& how, std::span<ContextDraws> draws)
   rows.reserve(draws.size());
   for (const ContextDraws& one : draws) add_rows(&nodes_.at(one.context), Logits::yes, &rows);
   transformer_.sample(rows, &pool_, how, draws);
+  for (const ContextDraws& one : draws) release_passed(one.context);
 }
 
 /// What some live context has computed of @p tokens.
@@ -84,21 +117,29 @@ TransformerTree::KeyValues TransformerTree::share_beginning(std::span<const Toke
     const auto parting =
         std::mismatch(begin, end, node.tokens.begin() + static_cast<std::ptrdiff_t>(begin - tokens.begin())).first;
     const auto equal = static_cast<std::size_t>(parting - tokens.begin());
-    if (equal <= most) return;
+    if (equal <= most || node.payload.passed > passed_by(static_cast<int>(equal))) return;
     most = equal;
     from = &node.payload;
   });
   KeyValues kv;
   kv.computed = static_cast<int>(most);
-  if (from != nullptr)
+  if (from != nullptr) {
     kv.table.assign(from->table.begin(), from->table.begin() + static_cast<std::ptrdiff_t>(blocks_of(kv.computed)));
+    kv.passed = from->passed;
+  }
   return share(kv);
 }
 
-/// For the first @p computed positions, but for whole blocks that @p kv has.
+/// For the first @p computed positions, but for whole blocks that @p kv has, and for those that no token will see.
 void TransformerTree::make_room_from_elsewhere(KeyValues* kv, int computed) {
   const auto whole = static_cast<std::size_t>(kv->computed / block_positions);
   for (; kv->table.size() > whole; kv->table.pop_back()) pool_.release(kv->table.back());
+  const std::size_t passed = passed_by(computed);
+  release_passed(kv, std::min(passed, whole));
+  if (passed > whole) {
+    kv->table.resize(passed, passed_block);
+    kv->passed = passed;
+  }
   while (kv->table.size() < blocks_of(computed)) {
     kv->table.push_back(pool_.allocate());
     const int begin = static_cast<int>(kv->table.size() - 1) * block_positions;
@@ -118,7 +159,8 @@ ExpectedContext TransformerTree::expect(std::span<const TokenId> tokens, std::ui
   KeyValues kv = share_beginning(all);
   ExpectedContext expected;
   if (kv.computed < static_cast<int>(computed)) {
-    expected.first_block = static_cast<std::uint32_t>(kv.computed / block_positions);
+    const auto whole = static_cast<std::size_t>(kv.computed / block_positions);
+    expected.first_block = static_cast<std::uint32_t>(std::max(whole, passed_by(static_cast<int>(computed))));
     make_room_from_elsewhere(&kv, static_cast<int>(computed));
     expected.bytes = (kv.table.size() - expected.first_block) * pool_.block_bytes();
   }

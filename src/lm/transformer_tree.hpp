@@ -16,8 +16,9 @@ namespace shoal::lm {
 class TransformerTree : public ContextTree {
  public:
   /// Prefills @p prompt, which must not be empty. @p transformer must outlive the tree.
-  /// @param can_sample what its prepare_sampling() said
-  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample = false);
+  /// @param can_sample what its prepare_sampling() said @param most_blocks that will be live, 0 if that is not known
+  TransformerTree(const Transformer& transformer, std::span<const TokenId> prompt, bool can_sample = false,
+                  std::size_t most_blocks = 0);
 
   [[nodiscard]] ContextId root() const override { return root_; }
   ContextId extend(ContextId parent, TokenId token) override;
@@ -39,7 +40,8 @@ class TransformerTree : public ContextTree {
  private:
   /// Keys and values of a context's first positions.
   struct KeyValues {
-    std::vector<BlockId> table;  ///< each entry is one reference
+    std::vector<BlockId> table;  ///< each entry is one reference, but for those that no token will see again
+    std::size_t passed = 0;      ///< how many those are
     int computed = 0;            ///< positions
   };
   using Nodes = TokenTree<KeyValues>;
@@ -48,6 +50,9 @@ class TransformerTree : public ContextTree {
   [[nodiscard]] KeyValues share_beginning(std::span<const TokenId> tokens);
   void make_room_from_elsewhere(KeyValues* kv, int computed);
   void make_room(KeyValues* kv, int position);
+  [[nodiscard]] std::size_t passed_by(int computed) const;
+  void release_passed(KeyValues* kv, std::size_t passed);
+  void release_passed(ContextId context);
   void add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows);
 
   const Transformer& transformer_;
@@ -56,6 +61,7 @@ class TransformerTree : public ContextTree {
   ForwardBuffers buffers_;
   ContextId root_;
   std::size_t prompt_size_;
+  int sight_;  ///< positions that a token sees in the layers where it sees most
   bool can_sample_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/aligned.hpp"
+
 namespace shoal::smc {
 namespace {
 
@@ -78,7 +80,7 @@ class Prefill {
   std::size_t row_size_;
   std::vector<ContextId> contexts_;
   std::size_t tokens_ = 0;
-  std::vector<float> logits_;
+  AlignedVector<float> logits_;
 };
 
 /// Level by level, so that a stem is computed when those that begin with it are.

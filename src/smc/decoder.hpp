@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned.hpp"
 #include "base/rng.hpp"
 #include "shoal/language_model.hpp"
 #include "smc/growth.hpp"
@@ -84,7 +85,7 @@ class Decoder {
   Growth growth_;
   Sampling sampling_;
   std::unique_ptr<const Proposal> proposal_;
-  std::vector<float> logits_;
+  AlignedVector<float> logits_;
   std::uint64_t distinct_contexts_ = 0;
   std::uint32_t last_step_ = 0;
   std::uint64_t particle_tokens_ = 0;

@@ -111,10 +111,17 @@ namespace avx2 {
 #include "smc/row_kernels_body.hpp"
 }  // namespace avx2
 #pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
+namespace avx512 {
+#include "smc/row_kernels_body.hpp"
+}  // namespace avx512
+#pragma GCC pop_options
 #endif
 
 const Kernels& kernels() {
 #ifdef __x86_64__
+  if (used_isa() >= Isa::avx512) return avx512::kernels;
   if (used_isa() >= Isa::avx2) return avx2::kernels;
 #endif
   return portable::kernels;

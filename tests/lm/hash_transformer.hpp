@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lm/token_tree.hpp"
 #include "lm/transformer_tree.hpp"
 
@@ -11,17 +13,22 @@ namespace shoal::lm {
 
 inline constexpr int block_positions = 16;
 
-/// A block is 16 hashes, each of the tokens up to its position; the one logit is made of the last hash.
+/// A block is 16 hashes, each of the tokens up to its position; the one logit is made of the last hash, and with a
+/// window also of the first one in it.
 class HashTransformer final : public Transformer {
  public:
-  HashTransformer() { config_.vocabulary_size = 1; }
+  /// @param window positions that a token sees, 0 if all
+  explicit HashTransformer(int window = 0) : window_(window) {
+    config_.vocabulary_size = 1;
+    if (window > 0) config_.windows = {window};
+  }
   [[nodiscard]] const TransformerConfig& config() const override { return config_; }
   [[nodiscard]] DType dtype() const override { return DType::f32; }
   [[nodiscard]] std::uint64_t parameters() const override { return 0; }
   [[nodiscard]] std::uint64_t weight_bytes() const override { return 0; }
   [[nodiscard]] std::string device() const override { return "none"; }
-  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
-    return std::make_unique<HostBlockMemory>();
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
+    return std::make_unique<HostBlockMemory>(most);
   }
   [[nodiscard]] std::uint64_t free_block_bytes() const override { return 0; }
   [[nodiscard]] std::size_t block_bytes() const override { return block_positions * sizeof(std::uint64_t); }
@@ -32,17 +39,24 @@ class HashTransformer final : public Transformer {
     for (const TokenRow& row : rows) {
       const std::uint64_t before = row.position == 0 ? 0 : *slot(pool, row, row.position - 1);
       *slot(pool, row, row.position) = hash_next(before, row.token);
-      if (row.logits == Logits::yes) logits[used++] = logit(*slot(pool, row, row.position));
+      const int first = std::max(0, row.position + 1 - window_);
+      const std::uint64_t seen = window_ > 0 ? *slot(pool, row, first) : 0;
+      if (row.logits == Logits::yes) logits[used++] = logit(*slot(pool, row, row.position) ^ seen);
       ++rows_computed;
     }
     EXPECT_EQ(used, logits.size());
   }
 
   static float logit(std::uint64_t hash) { return static_cast<float>(hash >> 40U); }
-  static float logit_of(std::span<const TokenId> tokens) {
+  static std::uint64_t hash_of(std::span<const TokenId> tokens) {
     std::uint64_t hash = 0;
     for (const TokenId token : tokens) hash = hash_next(hash, token);
-    return logit(hash);
+    return hash;
+  }
+  static float logit_of(std::span<const TokenId> tokens) { return logit(hash_of(tokens)); }
+  [[nodiscard]] float logit_in_window(std::span<const TokenId> tokens) const {
+    const std::size_t first = tokens.size() - std::min(tokens.size(), static_cast<std::size_t>(window_));
+    return logit(hash_of(tokens) ^ hash_of(tokens.first(first + 1)));
   }
   mutable std::size_t rows_computed = 0;
 
@@ -52,6 +66,7 @@ class HashTransformer final : public Transformer {
     return reinterpret_cast<std::uint64_t*>(pool->data(block)) + position % block_positions;
   }
   TransformerConfig config_;
+  int window_;
 };
 
 }  // namespace shoal::lm

@@ -185,6 +185,19 @@ TEST_P(Invariance, APromptLongerThanAChunkOfRows) {
       same_bits(logits_of(&half, {descend(&half, std::span(tokens).subspan(170))}, vocabulary_size()), expected_row));
 }
 
+TEST_P(Invariance, ALongTextOfWhichAWindowMayHavePassedTheBeginning) {
+  const auto tokens = random_tokens(450, vocabulary_size(), 6);
+  TransformerTree whole(transformer(), tokens), tree(transformer(), std::span(tokens).first(20));
+  ContextId context = tree.root();
+  for (std::size_t end = 20; end < tokens.size(); end += 43) {
+    context = descend(&tree, std::span(tokens).subspan(20, end + 43 - 20));
+    (void)logits_of(&tree, {context}, vocabulary_size());
+  }
+
+  EXPECT_TRUE(
+      same_bits(logits_of(&tree, {context}, vocabulary_size()), logits_of(&whole, {whole.root()}, vocabulary_size())));
+}
+
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Invariance,
                          testing::Combine(testing::ValuesIn(checkpoints),
                                           testing::Values(DType::f32, DType::bf16, DType::int8)),

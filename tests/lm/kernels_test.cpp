@@ -347,6 +347,24 @@ TYPED_TEST(KernelsTest, BlocksBeforeTheWindowAreNotRead) {
   this->expect_close(found, head.attend(query), 4 * this->rounding);
 }
 
+TYPED_TEST(KernelsTest, FetchingTheNextRowChangesNothing) {
+  for (const int positions : {1, 40, 600}) {
+    const Head<TypeParam> head(positions, 64, 1.0F), other(positions, 64, 1.0F);
+    auto next = head.blocks;
+    for (std::size_t block = next.size() / 2; block < next.size(); ++block) next[block] = other.blocks[block];
+    const auto query = normal(64, 9);
+
+    const auto found = this->same_for_all(64, [&](const auto& kernels, TypeParam* out) {
+      auto task = head.task(query, out);
+      task.next = next.data();
+      kernels.attend(task);
+    });
+
+    EXPECT_EQ(found, this->same_for_all(
+                         64, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); }));
+  }
+}
+
 TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {
   for (const int positions : {1, 17, 300, 700}) {
     const Head<TypeParam> head(positions, 64, 1e4F);  // scores of some +-1e4: all weight on one position
@@ -362,7 +380,8 @@ TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {
 TYPED_TEST(KernelsTest, ANotANumberInTheKeysIsNotHidden) {
   for (const int bad : {0, 5, 20}) {
     Head<TypeParam> head(21, 32, 1.0F);
-    TypeParam* key = head.storage[static_cast<std::size_t>(bad / block_positions)].data() + 32 + bad % block_positions;
+    TypeParam* key =
+        head.storage[static_cast<std::size_t>(bad / block_positions)].data() + 32 + bad % block_positions * 32;
     assign(std::nan(""), key);
     const auto query = normal(32, 9);
 

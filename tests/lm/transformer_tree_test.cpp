@@ -214,6 +214,80 @@ TEST(TransformerTree, AnInsertedContextIsComputedFromWhereItPartsWithTheOthers) 
   EXPECT_EQ(transformer.rows_computed - before, 5U);
 }
 
+/// Blocks that hold a window, those that are released together with the last one before it, and the one begun.
+constexpr std::size_t blocks_of_window(int window) {
+  return static_cast<std::size_t>((window + 256) / block_positions) + 2;
+}
+
+TEST(TransformerTree, BlocksThatTheWindowHasPassedAreReleased) {
+  for (const int window : {1, 16, 100, 300}) {
+    const HashTransformer transformer(window);
+    TransformerTree tree(transformer, prompt_of(20));
+    auto tokens = prompt_of(20);
+    ContextId at = tree.root();
+    tree.retain(at);
+    for (int i = 0; i < 3000; ++i) {
+      const ContextId next = tree.extend(at, TokenId{i});
+      tree.release(at);
+      at = next;
+      tokens.emplace_back(i);
+      if (i % 7 != 0) continue;  // several at once
+      ASSERT_EQ(logit_of(&tree, at), transformer.logit_in_window(tokens)) << window << ", " << i;
+      ASSERT_LE(tree.live_blocks(), 2 + blocks_of_window(window));
+    }
+    tree.release(at);
+    EXPECT_EQ(tree.live_blocks(), 2U);
+  }
+}
+
+TEST(TransformerTree, ALongPromptKeepsOnlyItsWindow) {
+  const HashTransformer transformer(100);
+  TransformerTree tree(transformer, prompt_of(2000));
+
+  EXPECT_LE(tree.live_blocks(), blocks_of_window(100));
+  EXPECT_EQ(logit_of(&tree, tree.root()), transformer.logit_in_window(prompt_of(2000)));
+}
+
+/// @p size tokens of which the first are a prompt of prompt_of(@p prompt).
+std::vector<TokenId> with_prompt(int prompt, std::span<const TokenId> rest) {
+  auto tokens = prompt_of(prompt);
+  tokens.insert(tokens.end(), rest.begin(), rest.end());
+  return tokens;
+}
+
+TEST(TransformerTree, OnlyTheWindowIsSent) {
+  const HashTransformer transformer(100);
+  TransformerTree from(transformer, prompt_of(20)), to(transformer, prompt_of(20));
+  const auto longer = branch_of(1500, 1200, 1), sibling = branch_of(1480, 1200, 2);
+  const ContextId first = from.insert(longer), second = from.insert(sibling);
+  (void)logit_of(&from, first);
+  (void)logit_of(&from, second);
+
+  const ExpectedContext arriving = to.expect(longer, from.computed(first));
+  EXPECT_LE(arriving.bytes, blocks_of_window(100) * transformer.block_bytes());
+  to.unpack(arriving, from.pack(first, arriving.first_block, from.computed(first)));
+  EXPECT_EQ(logit_of(&to, arriving.context), transformer.logit_in_window(with_prompt(20, longer)));
+  const ContextId other = bring(&to, from, second, sibling);
+  const std::size_t before = transformer.rows_computed;
+  EXPECT_EQ(logit_of(&to, other), transformer.logit_in_window(with_prompt(20, sibling)));
+  EXPECT_EQ(transformer.rows_computed - before, 1U);
+
+  to.release(arriving.context);
+  to.release(other);
+  EXPECT_EQ(to.live_blocks(), 2U);
+}
+
+TEST(TransformerTree, WhatALongerContextHasReleasedIsComputedAgain) {
+  const HashTransformer transformer(100);
+  TransformerTree tree(transformer, prompt_of(20));
+  const auto longer = branch_of(1500, 1500, 1);
+  (void)logit_of(&tree, tree.insert(longer));
+  for (const std::size_t size : {1450U, 700U, 90U}) {
+    const auto shorter = std::span(longer).first(size);
+    EXPECT_EQ(logit_of(&tree, tree.insert(shorter)), transformer.logit_in_window(with_prompt(20, shorter))) << size;
+  }
+}
+
 /// A tree beside a map of what it should hold.
 class Twin {
  public:

@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <map>
+#include <random>
 #include <string>
 
+#include "base/isa.hpp"
 #include "base/rng.hpp"
 #include "smc/exact.hpp"
 #include "smc/proposal.hpp"
@@ -215,6 +217,45 @@ TEST(RowKernels, ExpIsAccurateToThreeTimesTheFloatRounding) {
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(e[i] / std::exp(static_cast<double>(x[i])), 1.0, 2e-7);
   EXPECT_EQ(sum, std::accumulate(sums.begin(), sums.end(), 0.0));
   EXPECT_NEAR(sum_of_exp(x, all, 0.0F, 1.0F), sum, 1e-12 * sum);
+}
+
+/// A row's maxima, sums and weights under whatever instruction set is forced.
+struct RowResults {
+  std::vector<float> maxima, weights;
+  std::vector<double> sums;
+  bool operator==(const RowResults&) const = default;
+};
+
+RowResults results_of(const std::vector<float>& logits, TokenBits real, TokenBits allowed) {
+  const RowMaxima maxima = row_maxima(logits, real, allowed);
+  RowResults found{{maxima.real, maxima.allowed}, logits, {}};
+  found.sums.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
+  const double all = exp_in_place(found.weights, real, allowed, maxima.real, 0.7F, found.sums);
+  found.sums.insert(found.sums.end(), {all, sum_of_exp(logits, real, maxima.real, 0.7F)});
+  return found;
+}
+
+TEST(RowKernels, HaveTheSameBitsWithEveryInstructionSet) {
+  std::mt19937_64 generator(3);
+  std::normal_distribution<float> logit(0.0F, 30.0F);
+  for (const std::size_t size : {1U, 63U, 64U, 1000U, 5000U}) {
+    std::vector<float> logits(size);
+    for (float& x : logits) x = logit(generator);
+    std::vector<std::uint64_t> real((size + 63) / 64, ~std::uint64_t{0}), allowed = real;
+    for (std::size_t i = 0; i < real.size(); i += 3) real[i] = allowed[i] = generator();
+    for (std::size_t i = 0; i < real.size(); i += 2) allowed[i] = real[i] & generator();
+    if (size % 64 != 0) real.back() &= allowed.back() &= (std::uint64_t{1} << size % 64) - 1;
+    real[0] |= 1U, allowed[0] |= 1U;
+    force_isa(Isa::baseline);
+    const RowResults expected = results_of(logits, real, allowed);
+
+    for (const Isa isa : all_isas) {
+      if (isa > processor_isa()) break;
+      force_isa(isa);
+      EXPECT_EQ(results_of(logits, real, allowed), expected) << name_of(isa) << ", " << size << " tokens";
+    }
+    force_isa(processor_isa());
+  }
 }
 
 class Proposals : public testing::TestWithParam<ProposalKind> {};

@@ -8,7 +8,7 @@
 #include <memory>
 #include <utility>
 
-#include "lm/aligned.hpp"
+#include "base/aligned.hpp"
 #include "lm/cpu/matmul.hpp"
 #include "lm/cpu/one_dnn_product.hpp"
 

@@ -28,6 +28,8 @@ struct AttentionTask {
   int head_dim;        ///< multiple of 16, at most max_head_dim
   float scale;
   T* out;  ///< [head_dim]
+  /// Of the row whose same head is computed next, at least as many: fetched meanwhile. Null if there is none.
+  const std::byte* const* next = nullptr;
 };
 
 /// Some rows times 16 columns of a matrix, for processors on which no library keeps a row's bits.

@@ -23,6 +23,7 @@ using Bytes = std::uint8_t __attribute__((vector_size(lanes)));
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 #define SHOAL_KERNEL static inline __attribute__((always_inline))
+#define SHOAL_METHOD inline __attribute__((always_inline))
 
 SHOAL_KERNEL float load_one(const float* from) { return *from; }
 SHOAL_KERNEL float load_one(const Bf16* from) {
@@ -183,20 +184,13 @@ SHOAL_KERNEL const T* keys_at(const AttentionTask<T>& task, int position) {
   return reinterpret_cast<const T*>(task.blocks[position / lanes]) + task.offset;
 }
 
-// In single precision keys lie as [head_dim][16] and values as [16][head_dim]. In bf16 two neighbours lie together, as
-// the processor's dot products want them: keys as [head_dim / 2][16][2], values as [8][head_dim][2]. A product of two
-// bf16 is exact in single precision, so that a dot product has the same bits with and without such instructions.
+// Keys lie as [16][head_dim], and so do values in single precision. In bf16 the values of two neighbours lie together,
+// as [8][head_dim][2]: the processor's dot products want pairs. A product of two bf16 is exact in single precision, so
+// that a dot product has the same bits with and without such instructions.
 
-inline void store_key(const float* key, int head_dim, int slot, float* keys) {
-  for (int d = 0; d < head_dim; ++d) keys[d * lanes + slot] = key[d];
-}
-inline void store_key(const float* key, int head_dim, int slot, Bf16* keys) {
-  for (int d = 0; d < head_dim; d += lanes) {
-    Bf16 row[lanes];
-    store(load(key + d), row);
-    for (int i = 0; i < lanes; i += 2)
-      __builtin_memcpy(keys + ((d + i) / 2 * lanes + slot) * 2, row + i, 2 * sizeof *row);
-  }
+template <class T>
+void store_key(const float* key, int head_dim, int slot, T* keys) {
+  for (int d = 0; d < head_dim; d += lanes) store(load(key + d), keys + slot * head_dim + d);
 }
 
 inline void store_value(const float* value, int head_dim, int slot, float* values) {
@@ -208,7 +202,15 @@ inline void store_value(const float* value, int head_dim, int slot, Bf16* values
   for (int d = 0; d < head_dim; d += lanes) {
     Bf16 row[lanes];
     store(load(value + d), row);
+#ifdef __AVX512BW__
+    Halves halves;
+    __builtin_memcpy(&halves, row, sizeof halves);
+    const Words words = __builtin_convertvector(halves, Words) << (slot % 2 * 16);
+    _mm512_mask_storeu_epi16(pairs + 2 * d, slot % 2 == 0 ? 0x55555555U : 0xAAAAAAAAU,
+                             reinterpret_cast<__m512i>(words));
+#else
     for (int i = 0; i < lanes; ++i) pairs[2 * (d + i) + slot % 2] = row[i];
+#endif
   }
 }
 
@@ -238,27 +240,119 @@ SHOAL_KERNEL Floats add_products(Floats sum, Pairs a, Pairs b) {
 #endif
 }
 
-/// Scores of a block's 16 positions.
-SHOAL_KERNEL Floats dot_keys(const float* query, const float* keys, int head_dim) {
-  Floats s[4]{};
-  for (int d = 0; d < head_dim; d += 4)
-    for (int i = 0; i < 4; ++i) s[i] += query[d + i] * load(keys + (d + i) * lanes);
-  return (s[0] + s[1]) + (s[2] + s[3]);
+SHOAL_KERNEL Floats add_products(Floats sum, Floats a, Floats b) { return sum + a * b; }
+
+/// As many operands of products as fill a register.
+SHOAL_KERNEL Floats load_operands(const float* from) { return load(from); }
+SHOAL_KERNEL Pairs load_operands(const Bf16* from) { return load_pairs(from); }
+/// Half as many, then zeros.
+SHOAL_KERNEL Pairs load_half(const Bf16* from) {
+#ifdef __AVX512F__  // GCC 12 takes the general form through memory
+  return {reinterpret_cast<Words>(_mm512_maskz_loadu_epi32(0xFF, from))};
+#else
+  Pairs pairs{};
+  __builtin_memcpy(&pairs, from, sizeof(Bf16) * lanes);
+  return pairs;
+#endif
 }
-SHOAL_KERNEL Floats dot_keys(const Bf16* query, const Bf16* keys, int head_dim) {
+
+/// Brings the blocks that only the next row has from memory to the second-level cache: some lines with each four keys
+/// or values of the row at hand, so that memory is busy all the time. (Without, a row of 100 positions waits for half
+/// of its time; the first-level cache awaits too few lines at once.)
+template <class T>
+class Prefetcher {
+ public:
+  explicit SHOAL_METHOD Prefetcher(const AttentionTask<T>& task)
+      : offset_(static_cast<std::ptrdiff_t>(task.offset * sizeof(T))),
+        lines_(2 * lanes * task.head_dim * static_cast<int>(sizeof(T)) / line) {
+    if (task.next == nullptr) return;
+    const int first = task.first / lanes;
+    const int end = (task.positions + lanes - 1) / lanes;
+    int block = end;
+    while (block > first && task.next[block - 1] != task.blocks[block - 1]) --block;
+    block_ = task.next + block;
+    end_ = task.next + end;
+    const int times = (task.positions - first * lanes) / 4 * 2;
+    at_once_ = (end - block) * lines_ / (times + 1) + 1;
+    begin_block();
+  }
+  SHOAL_METHOD void fetch() {
+    for (int i = 0; i < at_once_ && left_ > 0; ++i) {
+      __builtin_prefetch(at_, 0, 2);
+      at_ += line;
+      if (--left_ == 0) begin_block();
+    }
+  }
+
+ private:
+  static constexpr int line = 64;
+
+  SHOAL_METHOD void begin_block() {
+    if (block_ == end_) return;
+    at_ = *block_++ + offset_;
+    left_ = lines_;
+  }
+
+  std::ptrdiff_t offset_;
+  int lines_;  ///< of the head's keys and values in a block
+  const std::byte* const* block_ = nullptr;
+  const std::byte* const* end_ = nullptr;
+  const std::byte* at_ = nullptr;
+  int left_ = 0;  ///< lines of the block
+  int at_once_ = 0;
+};
+
+/// Products of the query with 4 positions' keys: 4 partial sums of the first, of the second, ...
+template <class T>
+SHOAL_KERNEL Floats dot_4_keys(const T* query, const T* keys, int head_dim) {
+  constexpr int width = sizeof(Floats) / sizeof(T);
   Floats s[4]{};
-  for (int d = 0; d < head_dim; d += 8)
+  int d = 0;
+  for (; d + width <= head_dim; d += width)
     for (int i = 0; i < 4; ++i)
-      s[i] = add_products(s[i], repeat_pair(query + d + 2 * i), load_pairs(keys + (d + 2 * i) * lanes));
-  return (s[0] + s[1]) + (s[2] + s[3]);
+      s[i] = add_products(s[i], load_operands(query + d), load_operands(keys + i * head_dim + d));
+  if constexpr (width > lanes)
+    if (d < head_dim)
+      for (int i = 0; i < 4; ++i) s[i] = add_products(s[i], load_half(query + d), load_half(keys + i * head_dim + d));
+  const auto fold = [](Floats a, Floats b) {
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  };
+  const Floats a = fold(s[0], s[1]);
+  const Floats b = fold(s[2], s[3]);
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+
+/// Dot products of the query with the keys of a block's first @p count positions; beyond them anything. Each in the
+/// order of sum().
+template <class T>
+SHOAL_KERNEL Floats dot_keys(const T* query, const T* keys, int head_dim, int count, Prefetcher<T>* next) {
+  Floats s[4]{};
+  for (int i = 0; i < 4; ++i)
+    if (4 * i < count) {
+      s[i] = dot_4_keys(query, keys + 4 * i * head_dim, head_dim);
+      next->fetch();
+    }
+  const auto fold = [](Floats a, Floats b) {
+    return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+           __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  };
+  const Floats a = fold(s[0], s[1]);
+  const Floats b = fold(s[2], s[3]);
+  const Floats sums = __builtin_shufflevector(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
+                      __builtin_shufflevector(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
+  return __builtin_shufflevector(sums, sums, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
 /// @return the largest score
 template <class T>
-SHOAL_KERNEL float score_window(const AttentionTask<T>& task, const T* query, int begin, int end, Floats* scores) {
+SHOAL_KERNEL float score_window(const AttentionTask<T>& task, const T* query, int begin, int end, Prefetcher<T>* next,
+                                Floats* scores) {
   Floats top = Floats{} - infinity;
   for (int p = begin; p < end; p += lanes) {
-    *scores = keep_first(dot_keys(query, keys_at(task, p), task.head_dim) * task.scale, end - p);
+    const Floats dots = dot_keys(query, keys_at(task, p), task.head_dim, end - p, next);
+    *scores = keep_first(dots * task.scale, end - p);
     if (p < task.first) *scores = drop_first(*scores, task.first - p);
     top = larger(*scores++, top);
   }
@@ -267,19 +361,21 @@ SHOAL_KERNEL float score_window(const AttentionTask<T>& task, const T* query, in
 
 /// Adds one block's @p count weighted values of dimensions [d, d + tile * 16); even and odd ones apart, for speed.
 template <int tile>
-SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* weights, int count, Floats* even,
-                                   Floats* odd) {
-  for (int j = 0; j + 1 < count; j += 2)
-    for (int t = 0; t < tile; ++t) {
-      even[t] += weights[j] * load(values + j * head_dim + t * lanes);
-      odd[t] += weights[j + 1] * load(values + (j + 1) * head_dim + t * lanes);
-    }
-  if (count % 2 == 0) return;
-  for (int t = 0; t < tile; ++t) even[t] += weights[count - 1] * load(values + (count - 1) * head_dim + t * lanes);
+SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* weights, int count,
+                                   Prefetcher<float>* next, Floats* even, Floats* odd) {
+  const auto add = [&](int j, Floats* sums) {
+    for (int t = 0; t < tile; ++t) sums[t] += weights[j] * load(values + j * head_dim + t * lanes);
+  };
+  for (int j = 0; j + 1 < count; j += 2) {
+    add(j, even);
+    add(j + 1, odd);
+    if (j % 4 == 0) next->fetch();
+  }
+  if (count % 2 != 0) add(count - 1, even);
 }
 template <int tile>
-SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* weights, int count, Floats* even,
-                                   Floats* odd) {
+SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* weights, int count,
+                                   Prefetcher<Bf16>* next, Floats* even, Floats* odd) {
   const auto add = [&](int j, Words mask, Floats* sums) {
     for (int t = 0; t < tile; ++t) {
       Pairs pair = load_pairs(values + j * head_dim + 2 * t * lanes);
@@ -291,6 +387,7 @@ SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16*
   for (; j + 3 < count; j += 4) {
     add(j, ~Words{}, even);
     add(j + 2, ~Words{}, odd);
+    next->fetch();
   }
   for (; j + 1 < count; j += 2) add(j, ~Words{}, even);
   if (j < count) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
@@ -301,27 +398,34 @@ SHOAL_KERNEL const float* values_from(const float* values, int d) { return value
 SHOAL_KERNEL const Bf16* values_from(const Bf16* values, int d) { return values + 2 * d; }
 
 template <int tile, class T>
-SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const T* weights, int d, Floats* sums) {
+SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const T* weights, int d,
+                             Prefetcher<T>* next, Floats* sums) {
   Floats even[tile]{};
   Floats odd[tile]{};
-  for (int p = begin; p < end; p += lanes, weights += lanes)
-    add_block_values<tile>(values_from(keys_at(task, p) + task.head_dim * lanes, d), task.head_dim, weights,
-                           end - p < lanes ? end - p : lanes, even, odd);
+  for (int p = begin; p < end; p += lanes, weights += lanes) {
+    const T* values = values_from(keys_at(task, p) + task.head_dim * lanes, d);
+    const int count = end - p < lanes ? end - p : lanes;
+    add_block_values<tile>(values, task.head_dim, weights, count, next, even, odd);
+  }
   for (int t = 0; t < tile; ++t) sums[t] += even[t] + odd[t];
 }
 
 /// Blocks that lie wholly before the first position that the row sees are left out.
-template <class T>
-void attend(const AttentionTask<T>& task) {
-  T query[max_head_dim];
+/// @tparam fixed_dim the head dimension, if it is to be compiled in
+template <int fixed_dim, class T>
+SHOAL_KERNEL void attend_head(AttentionTask<T> task) {
+  if constexpr (fixed_dim > 0) task.head_dim = fixed_dim;
+  constexpr int most = fixed_dim > 0 ? fixed_dim : max_head_dim;
+  T query[most];
   for (int d = 0; d < task.head_dim; d += lanes) store(load(task.query + d), query + d);
-  Floats sums[max_head_dim / lanes]{};
+  Prefetcher<T> next(task);
+  Floats sums[most / lanes]{};
   Floats totals{};
   float top = -infinity;
   for (int begin = task.first / lanes * lanes; begin < task.positions; begin += window) {
     const int end = task.positions - begin < window ? task.positions : begin + window;
     Floats scores[window / lanes];
-    const float found = score_window(task, query, begin, end, scores);
+    const float found = score_window(task, query, begin, end, &next, scores);
     const float new_top = found > top ? found : top;
     const float shrink = top < new_top - 80.0F ? 0.0F : exponential(Floats{} + (top - new_top))[0];
     totals *= shrink;
@@ -333,12 +437,19 @@ void attend(const AttentionTask<T>& task) {
     for (int d = 0; d < task.head_dim / lanes; ++d) sums[d] *= shrink;
     int d = 0;
     for (; d + 4 * lanes <= task.head_dim; d += 4 * lanes)
-      add_values<4>(task, begin, end, weights, d, sums + d / lanes);
-    for (; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, weights, d, sums + d / lanes);
+      add_values<4>(task, begin, end, weights, d, &next, sums + d / lanes);
+    for (; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, weights, d, &next, sums + d / lanes);
     top = new_top;
   }
   const float total = sum(totals);
   for (int d = 0; d < task.head_dim / lanes; ++d) store(sums[d] / total, task.out + d * lanes);
+}
+
+template <class T>
+void attend(const AttentionTask<T>& task) {
+  if (task.head_dim == 64) return attend_head<64>(task);
+  if (task.head_dim == 128) return attend_head<128>(task);
+  return attend_head<0>(task);
 }
 
 /// a * b + c, in one rounding where the processor has it: half the time. Only products use it, whose bits hang on the
@@ -400,10 +511,11 @@ void scale_sums(const ScaleTask& task) {
 }
 
 #undef SHOAL_KERNEL
+#undef SHOAL_METHOD
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, head_norm,   layer_norm<T>, rotate,      swiglu<T>,    gelu_tanh<T>, add,
-                                store_key,   store_value, attend<T>,     multiply<T>, round_row<T>, scale_sums};
+constexpr Kernels<T> this_table{rms_norm<T>,  head_norm,   layer_norm<T>, rotate,      swiglu<T>,    gelu_tanh<T>, add,
+                                store_key<T>, store_value, attend<T>,     multiply<T>, round_row<T>, scale_sums};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "lm/aligned.hpp"
+#include "base/aligned.hpp"
 #include "lm/number_formats.hpp"
 #include "lm/weight_memory.hpp"
 

@@ -51,8 +51,8 @@ class CpuTransformer final : public Transformer {
     return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * head_elements() *
            sizeof(T);
   }
-  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
-    return std::make_unique<HostBlockMemory>();
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
+    return std::make_unique<HostBlockMemory>(most);
   }
   /// The node's processes open their trees at the same time, each for its share of what is free.
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
@@ -100,7 +100,10 @@ class CpuTransformer final : public Transformer {
     resize(&pass);
     find_blocks(&pass);
     fill_rotations(&pass);
-    parallel_for(rows.size(), [&](std::size_t r) { embed(r, &pass); });
+    parallel_for(rows.size(), [&](std::size_t r) {
+      embed(r, &pass);
+      normalize(weights_.layers.front().attention_norm, r, &pass);
+    });
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) pass_layer(i, &pass);
     return write_logits(&pass, logits);
   }
@@ -166,10 +169,8 @@ class CpuTransformer final : public Transformer {
       kernels_.layer_norm(x, {norm.weight.data(), norm.bias.data(), epsilon}, config_.hidden_size, out);
   }
 
-  void normalize(const cpu::NormWeights& norm, Pass* pass) const {
-    parallel_for(pass->rows.size(), [&](std::size_t r) {
-      normalize_row(norm, pass->b.residual.data() + r * hidden(), pass->operand() + r * hidden());
-    });
+  void normalize(const cpu::NormWeights& norm, std::size_t r, Pass* pass) const {
+    normalize_row(norm, pass->b.residual.data() + r * hidden(), pass->operand() + r * hidden());
   }
 
   void multiply(const cpu::Linear& linear, Pass* pass, float* y) const {
@@ -177,30 +178,29 @@ class CpuTransformer final : public Transformer {
     linear.matrix->multiply(pass->operand(), pass->product_rows(), y);
   }
 
-  /// Adds a product's outputs to the residual stream.
-  void add_product(const cpu::Linear& linear, Pass* pass) const {
+  /// Adds a product's outputs to the residual stream; what is normalized next is the next product's operand.
+  void add_product(const cpu::Linear& linear, const cpu::NormWeights* next, Pass* pass) const {
     multiply(linear, pass, pass->b.projected.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) {
       float* x = pass->b.residual.data() + r * hidden();
       kernels_.add(pass->b.projected.data() + r * hidden(), config_.hidden_size, x);
       add(linear.bias, x);
+      if (next != nullptr) normalize(*next, r, pass);
     });
   }
 
+  /// Begins with the normalized rows as operands, and ends with those of the next layer.
   void pass_layer(std::size_t index, Pass* pass) const {
     const Layer& layer = weights_.layers[index];
-    normalize(layer.attention_norm, pass);
+    const bool serial = config_.residual == Residual::serial, last = index + 1 == weights_.layers.size();
     multiply(layer.query_key_value, pass, pass->b.query_key_value.data());
-    if (config_.residual == Residual::parallel) multiply(layer.up, pass, pass->b.up.data());
+    if (!serial) multiply(layer.up, pass, pass->b.up.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) { place_token(index, r, pass); });
     attend_all(index, pass);
-    add_product(layer.output, pass);
-    if (config_.residual == Residual::serial) {
-      normalize(layer.mlp_norm, pass);
-      multiply(layer.up, pass, pass->b.up.data());
-    }
+    add_product(layer.output, serial ? &layer.mlp_norm : nullptr, pass);
+    if (serial) multiply(layer.up, pass, pass->b.up.data());
     parallel_for(pass->rows.size(), [&](std::size_t r) { activate(layer, r, pass); });
-    add_product(layer.down, pass);
+    add_product(layer.down, last ? nullptr : &weights_.layers[index + 1].attention_norm, pass);
   }
 
   void activate(const Layer& layer, std::size_t r, Pass* pass) const {
@@ -254,33 +254,41 @@ class CpuTransformer final : public Transformer {
       const int group = config_.heads / config_.kv_heads;
       const int first = static_cast<int>(i / tiles) * group;
       const std::size_t begin = i % tiles * tile;
-      for (std::size_t r = begin; r < std::min(begin + tile, rows); ++r)
-        for (int head = first; head < first + group; ++head) attend(index, r, head, pass);
+      const std::size_t end = std::min(begin + tile, rows);
+      for (std::size_t r = begin; r < end; ++r)
+        for (int head = first; head < first + group; ++head)
+          attend(index, r, head, r + 1 < end && head + 1 == first + group, pass);
     });
   }
 
-  void attend(std::size_t layer, std::size_t r, int head, Pass* pass) const {
+  /// @param more whether the next row comes next
+  void attend(std::size_t layer, std::size_t r, int head, bool more, Pass* pass) const {
     const int group = config_.heads / config_.kv_heads;
     const int positions = pass->rows[r].position + 1;
     const auto offset = static_cast<std::size_t>(head * config_.head_dim);
+    const std::byte* const* blocks = pass->b.blocks.data() + pass->table_begin[r];
+    const bool fetch = more && pass->rows[r + 1].position / block_positions >= pass->rows[r].position / block_positions;
     kernels_.attend({.query = pass->b.query_key_value.data() + r * qkv_size() + offset,
-                     .blocks = pass->b.blocks.data() + pass->table_begin[r],
+                     .blocks = blocks,
                      .offset = head_offset(layer, head / group),
                      .first = std::max(0, positions - config_.windows[layer]),
                      .positions = positions,
                      .head_dim = config_.head_dim,
                      .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
-                     .out = pass->operand() + r * static_cast<std::size_t>(config_.query_size()) + offset});
+                     .out = pass->operand() + r * static_cast<std::size_t>(config_.query_size()) + offset,
+                     .next = fetch ? pass->b.blocks.data() + pass->table_begin[r + 1] : nullptr});
   }
 
   std::size_t write_logits(Pass* pass, std::span<float> logits) const {
     const ScopedTimer timer(&pass->b.seconds.head);
-    int count = 0;
-    for (std::size_t r = 0; r < pass->rows.size(); ++r) {
-      if (pass->rows[r].logits == Logits::no) continue;
-      normalize_row(weights_.final_norm, pass->b.residual.data() + r * hidden(),
-                    pass->operand() + static_cast<std::size_t>(count++) * hidden());
-    }
+    std::vector<std::size_t> wanted;
+    for (std::size_t r = 0; r < pass->rows.size(); ++r)
+      if (pass->rows[r].logits == Logits::yes) wanted.push_back(r);
+    parallel_for(wanted.size(), [&](std::size_t i) {
+      normalize_row(weights_.final_norm, pass->b.residual.data() + wanted[i] * hidden(),
+                    pass->operand() + i * hidden());
+    });
+    const int count = static_cast<int>(wanted.size());
     weights_.head.matrix->multiply(pass->operand(), count, logits.data());
     const auto width = static_cast<std::size_t>(config_.vocabulary_size);
     if (!weights_.head.bias.empty())

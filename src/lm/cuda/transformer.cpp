@@ -136,7 +136,7 @@ class CudaTransformer final : public Transformer {
   [[nodiscard]] std::size_t block_bytes() const override {
     return sizeof(Bf16) * static_cast<std::size_t>(config_.layers * config_.kv_heads * head_elements(config_.head_dim));
   }
-  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory() const override {
+  [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t /*most*/) const override {
     return std::make_unique<DeviceBlockMemory>(gpu_.index(), &copies_);
   }
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
