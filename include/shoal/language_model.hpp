@@ -38,6 +38,7 @@ struct Sampling {
   double temperature = 1.0;
   int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
   double top_p = 1.0;  ///< 1 = off
+  double min_p = 0.0;  ///< 0 = off
 };
 
 /// One distinct context, how many tokens are drawn from it and what of.

@@ -25,12 +25,12 @@ Decoder::Decoder(const LanguageModel& model, ContextTree* tree, std::span<const 
       key_{options.seed},
       stops_(options.stop, vocabulary_),
       growth_(potentials, stops_, vocabulary_),
-      sampling_{options.temperature, options.top_k, options.top_p},
+      sampling_{options.temperature, options.top_k, options.top_p, options.min_p},
       proposal_(make_proposal(options.proposal, {.vocabulary = vocabulary_,
                                                  .potentials = potentials,
                                                  .stops = stops_,
                                                  .temperature = options.temperature,
-                                                 .truncation = {options.top_k, options.top_p}})) {}
+                                                 .truncation = {options.top_k, options.top_p, options.min_p}})) {}
 
 void Decoder::advance(Population* population, std::uint32_t step, std::size_t made) {
   const std::vector<Row> rows = distinct_rows(population, made);

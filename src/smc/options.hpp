@@ -23,6 +23,7 @@ struct Options {
   double temperature = 1.0;
   int top_k = 0;                                    ///< 0 = off
   double top_p = 1.0;                               ///< 1 = off
+  double min_p = 0.0;                               ///< 0 = off
   ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
   Resampling resampling = Resampling::systematic;
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always

@@ -28,7 +28,7 @@ class DrawingTree final : public ContextTree {
     for (ContextDraws& one : draws) {
       std::vector<float> logits(static_cast<std::size_t>(vocabulary_.size()));
       tree_->forward({&one.context, 1}, logits);
-      const TokenDistribution q(logits, vocabulary_, *one.allowed, how.temperature, {how.top_k, how.top_p});
+      const TokenDistribution q(logits, vocabulary_, *one.allowed, how.temperature, {how.top_k, how.top_p, how.min_p});
       one.log_mass = q.log_mass();
       one.log_end = q.log_end();
       if (std::isfinite(q.log_mass()))

@@ -49,6 +49,7 @@ void Draws::make(const float* logits, const Sampling& how, std::span<ContextDraw
                     .inverse_temperature = static_cast<float>(1.0 / how.temperature),
                     .top_k = how.top_k,
                     .top_p = how.top_p,
+                    .min_p = how.min_p,
                     .draws_begin = begin_.device(),
                     .uniforms = uniforms_.device(),
                     .log_mass = log_mass_.device(),
