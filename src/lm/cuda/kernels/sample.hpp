@@ -327,7 +327,7 @@ SHOAL_DEVICE void truncate(Block& block, const SampleTask& task, const SampleRow
                            float top, double end) {
   const auto chunks = sample_chunks(task.vocabulary);
   const auto end_float = static_cast<float>(end);
-  *s.threshold = {};
+  if (block.thread() == 0) *s.threshold = {};
   block.sync();
   if (task.top_k > 0) {
     select(block, task, row, s, top, end_float, static_cast<std::uint32_t>(task.top_k), 0);
