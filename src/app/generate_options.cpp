@@ -120,7 +120,9 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   auto machine = po::options_description("Machine");
   machine.add_options()(
       "workers", to(&o->workers, "W"),
-      "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
+      "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); on a GPU, the parts in which "
+      "it "
+      "decodes a rank's particles, so that potentials run beside it (2 per GPU); also --monte-carlo-workers")(
       "device", to(&o->device, "NAME"),
       "auto, cpu or cuda: the node's GPUs, one to each rank in turn; auto: cuda if every rank has one of the same "
       "kind, "
@@ -230,9 +232,9 @@ Isa parse_isa(const std::string& name) {
                           {"avx512_bf16", Isa::avx512_bf16}});
 }
 
-void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model) {
+void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
   if (o->migrate != "auto") return;
-  o->smc.migrate = cluster::choose_migration(world, model);
+  o->smc.migrate = cluster::choose_migration(world, model, gpus);
   o->migrate = o->smc.migrate == smc::Migrate::tokens ? "tokens" : "kv";
 }
 
