@@ -40,6 +40,8 @@ bool is_broken(const ncclComm& comm) {
 
 namespace shoal::lm::cuda {
 
+void run(cudaStream_t stream);  // of the emulated CUDA
+
 /// For the emulated streams.
 bool exchange_under_way() {
   for (ncclComm* comm : comms) {
@@ -85,8 +87,9 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) { return ncclCommDestroy(comm); }
 
 ncclResult_t ncclAllReduce(const void*, void* values, std::size_t count, ncclDataType_t, ncclRedOp_t, ncclComm_t comm,
-                           cudaStream_t) {
+                           cudaStream_t stream) {
   ++comm->operations;
+  shoal::lm::cuda::run(stream);
   if (!is_broken(*comm))
     MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(count), MPI_DOUBLE, MPI_MAX, comm->mpi, &comm->reduction);
   return ncclInProgress;
