@@ -176,7 +176,7 @@ else
   echo "skipped compute-sanitizer (not on the PATH) it comes with the CUDA toolkit"
 fi
 
-# The figures: decoding beside what this GPU can do, in bf16 and int8, then what a host without models does with it.
+# The figures: decoding beside what this GPU can do, in bf16 and int8; whole answers; `transformers`, if it is there.
 figures() {
   local models=0.5b,1.1b,8b scratch=${SHOAL_GPU_SCRATCH:-${TMPDIR:-/tmp}}
   if [ "$(df -Pk "$scratch" | awk 'NR == 2 {print int($4 / 1048576)}')" -lt 20 ]; then
@@ -188,7 +188,13 @@ figures() {
     echo "### $dtype"
     "$bench" --models "$models" --dtype "$dtype" --scratch "$scratch" || return 1
   done
-  if [ "$gpus" -gt 0 ] && python3 -c 'import torch, transformers' 2>/dev/null; then
+  echo
+  echo "### The guide's GPU rows: minnow, a constraint and a style"
+  printf '%s\n' '[Configuration GPU]' 'device = cuda' 'particles = 100, 200' '[Task conversation]' \
+    'prompt = Tell me about parallel processing.' 'regex = .*[.!?]' 'style = conversational' '[grid]' 'seed = 1..20' \
+    >"$work/guide.cfg"
+  shoal sweep --config "$work/guide.cfg" -o "$work/guide" -q || return 1
+  if python3 -c 'import torch, transformers' 2>/dev/null; then
     echo
     echo "### transformers, the same shapes"
     python3 "$transformers" --models "$models"
