@@ -1,7 +1,7 @@
 // Decoding speed of whole SMC runs on a GPU beside what the GPU can do, both measured in this process.
 //
 //   bench_gpu [--models 0.5b,1.1b,8b] [--particles 64,200,1024] [--dtype bf16|int8] [--prompt 64] [--tokens 100]
-//             [--scratch DIR]
+//             [--workers 2] [--scratch DIR]
 //
 // The models are random checkpoints of known shapes, written to a scratch folder (8b: 15 GB). For each row:
 // milliseconds per token step, particle-tokens per second, the step of the roofline (the larger of: weights and the
@@ -39,6 +39,7 @@ struct Settings {
   std::string dtype = "bf16";
   int prompt = 64;
   int tokens = 100;
+  int workers = 2;  ///< micro-batches
   fs::path scratch = fs::temp_directory_path();
 };
 
@@ -108,8 +109,8 @@ double roofline_step_s(const NumberModel& model, const Settings& settings, int p
 
 void report(const NumberModel& model, const std::string& name, const Settings& settings, int particles,
             const Rates& rates) {
-  (void)decode(model, settings.prompt, particles, settings.tokens);  // records the graphs
-  const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens);
+  (void)decode(model, settings.prompt, particles, settings.tokens, settings.workers);  // records the graphs
+  const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens, settings.workers);
   const double step = run.wall_s / settings.tokens, best = roofline_step_s(model, settings, particles, rates);
   std::printf("| %s | %d | %.3f | %.0f | %.3f | %.1f %% | %.1f %% | %.1f %% |\n", name.c_str(), particles, 1e3 * step,
               static_cast<double>(run.particle_tokens) / run.wall_s, 1e3 * best, 100.0 * best / step,
@@ -133,7 +134,7 @@ Settings parse(int argc, char** argv) {
   options.add_options()("models", po::value<std::string>()->notifier([&](const auto& v) { s.models = split(v); }))(
       "particles", po::value<std::string>()->notifier([&](const auto& v) { s.particles = split_numbers(v); }))(
       "dtype", po::value(&s.dtype))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
-      "scratch", po::value(&scratch));
+      "workers", po::value(&s.workers))("scratch", po::value(&scratch));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);

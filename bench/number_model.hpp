@@ -67,8 +67,8 @@ class NumberModel final : public LanguageModel {
 };
 
 /// A run of the SMC loop in one process, without potentials: nearly every particle is a distinct context.
-/// @param prompt tokens
-inline smc::RunResult decode(const NumberModel& model, int prompt, int particles, int tokens) {
+/// @param prompt tokens @param micro_batches see smc::Options
+inline smc::RunResult decode(const NumberModel& model, int prompt, int particles, int tokens, int micro_batches = 1) {
   std::vector<TokenId> ids;
   for (int i = 0; i < prompt; ++i)
     ids.emplace_back(
@@ -78,6 +78,7 @@ inline smc::RunResult decode(const NumberModel& model, int prompt, int particles
   options.particles = particles;
   options.max_tokens = tokens + 1;  // no forced end
   options.batch_size = 10;
+  options.micro_batches = micro_batches;
   smc::SingleProcess transport;
   struct Counter final : smc::Observer {
     void on_batch(const smc::BatchRecord&) override {}

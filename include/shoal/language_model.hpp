@@ -2,6 +2,7 @@
 // equal contexts are one node and are computed once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,6 +39,7 @@ struct Sampling {
   double temperature = 1.0;
   int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
   double top_p = 1.0;  ///< 1 = off
+  double min_p = 0.0;  ///< 0 = off
 };
 
 /// One distinct context, how many tokens are drawn from it and what of.
@@ -70,8 +72,11 @@ class ContextTree {
   virtual void forward(std::span<const ContextId> contexts, std::span<float> logits) = 0;
   /// Whether the processor that computes the logits can draw from them itself, so that they need not leave it.
   [[nodiscard]] virtual bool can_sample() const { return false; }
-  /// As forward(), then draws. Only if can_sample().
-  virtual void sample(const Sampling& /*how*/, std::span<ContextDraws> /*draws*/) {}
+  /// As forward(), then draws; only if can_sample(). Returns while the processor is at work: the results are there
+  /// after finish_sampling(), and @p draws must stay until then. Between the two the tree may be changed, but nothing
+  /// else be computed.
+  virtual void start_sampling(const Sampling& /*how*/, std::span<ContextDraws> /*draws*/) {}
+  virtual void finish_sampling() {}
   /// The context prompt + @p tokens, with one reference more than before. A new one shares the key/value data that some
   /// live context has of it; the next forward pass computes the rest.
   virtual ContextId insert(std::span<const TokenId> tokens) = 0;
@@ -91,6 +96,11 @@ class ContextTree {
     return {};
   }
   virtual void unpack(const ExpectedContext& /*expected*/, std::string_view /*packed*/) {}
+  /// Where these blocks lie, each by itself, for whoever moves them from one processor's memory to another's instead.
+  [[nodiscard]] virtual std::vector<std::span<std::byte>> blocks(ContextId /*context*/, std::uint32_t /*first_block*/,
+                                                                 std::uint32_t /*computed*/) {
+    return {};
+  }
   /// Distinct live contexts / live key-value blocks, for the trace.
   [[nodiscard]] virtual std::size_t live_contexts() const = 0;
   [[nodiscard]] virtual std::size_t live_blocks() const = 0;

@@ -12,6 +12,9 @@ namespace shoal {
 namespace cluster {
 class World;
 }
+namespace lm {
+class GpuLinks;
+}
 
 struct ModelSettings {
   std::string model_type = "huggingface";    ///< huggingface, or minnow: the shipped model
@@ -19,7 +22,9 @@ struct ModelSettings {
   bool use_cache = false;                    ///< answer a conversation seen before from memory
   bool use_monte_carlo = true;               ///< false: one unsteered sample
   bool use_parallel_monte_carlo = true;      ///< false: one worker thread
-  int monte_carlo_workers = 0;  ///< CPU threads of this rank; 0 = the node's cores - 1, shared among its ranks
+  /// CPU threads of this rank; 0 = the node's cores - 1, shared among its ranks. On a GPU: the parts in which it
+  /// decodes its particles, so that potentials run beside; 0 = 2 per GPU.
+  int monte_carlo_workers = 0;
   int monte_carlo_particles = 50;
   bool use_gpu_monte_carlo = false;  ///< a GPU if the build and the machine have one
   double monte_carlo_timeout = 0.0;  ///< seconds for one answer; 0 = no limit
@@ -39,6 +44,8 @@ struct Model {
   ModelSettings settings;
   std::shared_ptr<const LanguageModel> language_model;
   std::shared_ptr<cluster::World> world;  ///< the MPI ranks that answer together
+  std::shared_ptr<lm::GpuLinks> gpus;     ///< the links between their GPUs; null: MPI
+  int micro_batches = 0;                  ///< on a GPU, the parts in which a rank's particles are decoded
 };
 
 /// @throws ModelError if the checkpoint is absent (with the download command) or cannot be loaded; UsageError for a bad

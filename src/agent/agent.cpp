@@ -34,8 +34,10 @@ agent::ChatSettings chat_settings(AgentSettings settings) {
   agent::ChatSettings chat;
   chat.model = settings.model->language_model;
   chat.world = settings.model->world;
+  chat.gpus = settings.model->gpus;
   if (model.use_monte_carlo) chat.potentials = std::move(settings.potentials);
   chat.smc = smc_options(model);
+  chat.smc.micro_batches = settings.model->micro_batches;
   if (model.monte_carlo_timeout > 0) chat.timeout_s = model.monte_carlo_timeout;
   chat.system = std::move(settings.description);
   chat.use_cache = model.use_cache;
@@ -44,7 +46,8 @@ agent::ChatSettings chat_settings(AgentSettings settings) {
 
 int worker_count(const Model& model) {
   if (!model.settings.use_parallel_monte_carlo) return 1;
-  return agent::choose_workers(model.settings.monte_carlo_workers, *model.world);
+  const bool on_gpu = model.micro_batches > 0;
+  return agent::choose_workers(on_gpu ? 0 : model.settings.monte_carlo_workers, *model.world);
 }
 
 }  // namespace

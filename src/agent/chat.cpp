@@ -41,8 +41,8 @@ std::vector<TokenId> Chat::next_prompt(std::string_view message) {
 }
 
 Answer Chat::run(std::span<const TokenId> prompt, smc::Observer* observer) {
-  smc::RunResult result = generate(*settings_.world, *settings_.model, prompt, settings_.potentials, settings_.smc,
-                                   settings_.timeout_s, {.observer = observer});
+  smc::RunResult result = generate(*settings_.world, settings_.gpus.get(), *settings_.model, prompt,
+                                   settings_.potentials, settings_.smc, settings_.timeout_s, {.observer = observer});
   std::string response = settings_.world->broadcast(result.response);
   return to_answer(std::move(result), std::move(response));
 }

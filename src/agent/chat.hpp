@@ -11,6 +11,7 @@
 
 #include "agent/conversation.hpp"
 #include "cluster/world.hpp"
+#include "lm/cuda/gpu_links.hpp"
 #include "shoal/agent.hpp"
 #include "smc/options.hpp"
 #include "smc/run.hpp"
@@ -20,6 +21,7 @@ namespace shoal::agent {
 struct ChatSettings {
   std::shared_ptr<const LanguageModel> model;
   std::shared_ptr<cluster::World> world;
+  std::shared_ptr<lm::GpuLinks> gpus;  ///< or null
   std::vector<PotentialPtr> potentials;
   smc::Options smc;
   std::optional<double> timeout_s;

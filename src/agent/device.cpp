@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <set>
 
 #include "base/bytes.hpp"
 #include "lm/cuda/gpus.hpp"
@@ -29,6 +31,7 @@ GpuOffer own_offer(const cluster::World& world) {
   offer.kind = gpus.all[static_cast<std::size_t>(mine)].name;
   offer.uuid = gpus.all[static_cast<std::size_t>(mine)].uuid;
   offer.problem = lm::cuda_problem(mine);
+  if (const char* host = std::getenv("NCCL_HOSTID"); host != nullptr) offer.nccl_host = host;
   return offer;
 }
 
@@ -40,6 +43,7 @@ std::string to_bytes(const GpuOffer& offer) {
   out.put_string(offer.kind);
   out.put_string(offer.uuid);
   out.put_string(offer.problem);
+  out.put_string(offer.nccl_host);
   return out.take();
 }
 
@@ -52,6 +56,7 @@ GpuOffer offer_from(const std::string& bytes) {
   offer.kind = in.get_string();
   offer.uuid = in.get_string();
   offer.problem = in.get_string();
+  offer.nccl_host = in.get_string();
   return offer;
 }
 
@@ -76,6 +81,12 @@ int ranks_on_gpu(std::span<const GpuOffer> offers, const GpuOffer& mine) {
       std::count_if(offers.begin(), offers.end(), [&](const GpuOffer& o) { return o.uuid == mine.uuid; }));
 }
 
+bool gpu_for_each(std::span<const GpuOffer> offers) {
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const GpuOffer& offer : offers) seen.emplace(offer.uuid, offer.nccl_host);
+  return seen.size() == offers.size();
+}
+
 }  // namespace
 
 DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank) {
@@ -83,7 +94,9 @@ DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Ra
   if (wish == DeviceWish::cpu) return {};
   const std::string why_not = obstacle(offers);
   if (why_not.empty())
-    return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus), ranks_on_gpu(offers, mine)}, ""};
+    return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus), ranks_on_gpu(offers, mine)},
+            "",
+            gpu_for_each(offers)};
   if (wish == DeviceWish::cuda) throw UsageError("--device cuda is not available (" + why_not + ") use --device cpu");
   if (wish == DeviceWish::cuda_if_any)
     return {{}, "--use-gpu-monte-carlo: no GPU is used (" + why_not + "), running on the CPU"};

@@ -17,15 +17,17 @@ enum class DeviceWish { automatic, cpu, cuda, cuda_if_any };
 struct GpuOffer {
   std::string host;
   int rank_on_node = 0;
-  int gpus = 0;         ///< that the rank sees
-  std::string kind;     ///< name of its GPU
-  std::string uuid;     ///< of its GPU
-  std::string problem;  ///< why it cannot compute on one; empty if it can
+  int gpus = 0;             ///< that the rank sees
+  std::string kind;         ///< name of its GPU
+  std::string uuid;         ///< of its GPU
+  std::string problem;      ///< why it cannot compute on one; empty if it can
+  std::string nccl_host{};  ///< what the rank's NCCL takes for its host, if not the host: $NCCL_HOSTID
 };
 
 struct DeviceChoice {
   Device device;
-  std::string note;  ///< for the user; empty: nothing to say
+  std::string note;           ///< for the user; empty: nothing to say
+  bool gpu_for_each = false;  ///< all ranks have GPUs, and no two share one as far as NCCL can see
 };
 
 /// @param offers by rank @param rank whose choice it is

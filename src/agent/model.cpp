@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "agent/device.hpp"
+#include "agent/gpu_network.hpp"
 #include "agent/load_together.hpp"
+#include "agent/workers.hpp"
 #include "base/message.hpp"
 #include "cluster/world.hpp"
 #include "shoal/error.hpp"
@@ -59,7 +61,11 @@ std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
   options.device = choice.device;
   try {
     auto model = agent::load_together(world.get(), source, options);
-    return std::make_shared<const Model>(Model{settings, std::move(model), std::move(world)});
+    agent::GpuNetwork network = agent::link_gpus(world.get(), choice);
+    if (world->rank() == Rank{0} && network.is_warning) print_message(network.line);
+    return std::make_shared<const Model>(
+        Model{settings, std::move(model), std::move(world), std::move(network.links),
+              agent::choose_micro_batches(settings.monte_carlo_workers, choice.device)});
   } catch (const cluster::AgreedError& e) {
     if (e.code() == ExitCode::model) throw ModelError(e.what());
     throw;

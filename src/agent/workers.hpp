@@ -6,6 +6,7 @@
 
 #include "base/parallel.hpp"
 #include "cluster/world.hpp"
+#include "shoal/language_model.hpp"
 
 namespace shoal::agent {
 
@@ -23,6 +24,12 @@ inline int cap_workers(int workers, int cores_on_node, int ranks_on_node) {
 inline int choose_workers(int requested, const cluster::World& world) {
   const int cores = world.cores_on_node();
   return cap_workers(choose_workers(requested, cores, world.ranks_on_node()), cores, world.ranks_on_node());
+}
+
+/// On a GPU workers are micro-batches: @p requested, or 2 per GPU, shared among its ranks, at least one. 0 on the CPU.
+inline int choose_micro_batches(int requested, const Device& device) {
+  if (device.kind == Device::Kind::cpu) return 0;
+  return requested > 0 ? requested : std::max(1, 2 / device.ranks);
 }
 
 /// For when fewer are used than were asked for.

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "agent/chat.hpp"
+#include "agent/gpu_network.hpp"
 #include "agent/load_together.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_options.hpp"
@@ -107,10 +108,11 @@ AgentJob parse_job(const Arguments& arguments) {
 }
 
 agent::ChatSettings chat_settings(const AgentJob& job, std::shared_ptr<const LanguageModel> model,
-                                  std::shared_ptr<cluster::World> world) {
+                                  std::shared_ptr<cluster::World> world, std::shared_ptr<lm::GpuLinks> gpus) {
   const GenerateOptions& g = job.options.generate;
   return {.model = std::move(model),
           .world = std::move(world),
+          .gpus = std::move(gpus),
           .potentials = job.potentials,
           .smc = g.smc,
           .timeout_s = g.timeout_s,
@@ -215,18 +217,28 @@ int converse(cluster::World& world, AgentJob job, Log* log) {
   const GenerateOptions& options = job.options.generate;
   world.together([&] { force_isa(parse_isa(options.isa)); });
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
-  if (root && !device.note.empty()) {
-    log->warning(device.note);
-    print_message(device.note);
-  }
+  const auto warn = [&](const std::string& line) {
+    if (!root || line.empty()) return;
+    log->warning(line);
+    print_message(line);
+  };
+  warn(device.note);
 
-  set_worker_threads(job.options.use_parallel ? agent::choose_workers(options.workers, world) : 1);
+  const bool on_gpu = device.device.kind == Device::Kind::cuda;
+  set_worker_threads(job.options.use_parallel ? agent::choose_workers(on_gpu ? 0 : options.workers, world) : 1);
+  job.options.generate.smc.micro_batches =
+      agent::choose_micro_batches(job.options.use_parallel ? options.workers : 1, device.device);
   const std::shared_ptr<const LanguageModel> model =
       agent::load_together(&world, job.source, {.dtype = parse_dtype(options.dtype), .device = device.device});
   log->info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
             ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
-  choose_migration(&job.options.generate, world, *model);
-  agent::Chat chat(chat_settings(job, model, cluster::World::shared()));
+  const agent::GpuNetwork network = agent::link_gpus(&world, device);
+  if (network.is_warning)
+    warn(network.line);
+  else if (root && !network.line.empty())
+    log->info(network.line);
+  choose_migration(&job.options.generate, world, *model, network.links.get());
+  agent::Chat chat(chat_settings(job, model, cluster::World::shared(), network.links));
   AgentSession session(&chat, &world, options, model->vocabulary(), log);
   if (job.prompts.empty()) return session.interact();
 

@@ -97,9 +97,9 @@ void check_enumerable(const LanguageModel& model, const smc::Options& options) {
   if (model.summary().architecture != "tabular")
     throw UsageError("exact-posterior is not possible (model " + model.summary().id +
                      " is not tabular, its texts cannot be enumerated) use it with tabular:FILE");
-  if (options.top_k != 0 || options.top_p < 1.0 || !options.stop.empty())
+  if (options.top_k != 0 || options.top_p < 1.0 || options.min_p > 0.0 || !options.stop.empty())
     throw UsageError(
-        "exact-posterior is not possible (with top-k, top-p or stop the target is not that of the whole model) "
+        "exact-posterior is not possible (with top-k, top-p, min-p or stop the target is not that of the whole model) "
         "leave them out");
 }
 

@@ -11,7 +11,8 @@
 
 namespace shoal::app {
 
-/// @throws UsageError unless the model is tabular, and the target that of the whole model (no top-k, top-p, stop)
+/// @throws UsageError unless the model is tabular, and the target that of the whole model (no top-k, top-p, min-p,
+/// stop)
 void check_enumerable(const LanguageModel& model, const smc::Options& options);
 
 /// Normalised: p(x) * prod_k phi_k,complete(x) of every text that ends within max_tokens; several token sequences of

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/generation.hpp"
+#include "agent/gpu_network.hpp"
 #include "agent/load_together.hpp"
 #include "agent/workers.hpp"
 #include "app/generate_job.hpp"
@@ -156,15 +157,23 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   const agent::DeviceChoice device = agent::choose_device(device_wish(options), &world);
   note(device.note, true);
 
-  const int workers = agent::choose_workers(options.workers, world);
+  const bool on_gpu = device.device.kind == Device::Kind::cuda;
+  const int threads = agent::choose_workers(on_gpu ? 0 : options.workers, world);
+  job.options.smc.micro_batches = agent::choose_micro_batches(options.workers, device.device);
+  const int workers = on_gpu ? options.smc.micro_batches : threads;
   log_start(arguments, world, workers, log);
   if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
-  set_worker_threads(workers);
+  set_worker_threads(threads);
   const Stopwatch loading;
   const auto model =
       agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
-  choose_migration(&job.options, world, *model);
+  const agent::GpuNetwork network = agent::link_gpus(&world, device);
+  if (network.is_warning)
+    note(network.line, true);
+  else if (root && !network.line.empty())
+    log->info(network.line);
+  choose_migration(&job.options, world, *model, network.links.get());
   log_model(*model, prompt.size(), loading.seconds(), log);
 
   const auto outputs =
@@ -181,7 +190,8 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
 
   const ScopedSignals signals;
   const smc::RunResult result = world.together([&] {
-    return agent::generate(world, *model, prompt, job.potentials, options.smc, options.timeout_s, attachments);
+    return agent::generate(world, network.links.get(), *model, prompt, job.potentials, options.smc, options.timeout_s,
+                           attachments);
   });
   world.together([&] {
     if (outputs) outputs->finish(result);

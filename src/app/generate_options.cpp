@@ -99,6 +99,8 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   sampling.add_options()("temperature", to(&o->smc.temperature, "X"), "of the model, and so of the target (1)")(
       "top-k", to(&o->smc.top_k, "K"), "draw from the K most probable tokens only (0: off)")(
       "top-p", to(&o->smc.top_p, "P"), "draw from the most probable tokens that hold mass P (1: off)")(
+      "min-p", to(&o->smc.min_p, "P"),
+      "draw only from tokens at least P times as probable as the most probable one (0: off)")(
       "stop", list_to(&o->smc.stop, "TEXT"), "end a particle before this text (repeatable)")(
       "proposal", to(&o->proposal, "NAME"),
       "auto, model, or masked: the model restricted to the tokens that the potentials allow (auto: masked if a "
@@ -118,7 +120,9 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   auto machine = po::options_description("Machine");
   machine.add_options()(
       "workers", to(&o->workers, "W"),
-      "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); also --monte-carlo-workers")(
+      "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); on a GPU, the parts in which "
+      "it "
+      "decodes a rank's particles, so that potentials run beside it (2 per GPU); also --monte-carlo-workers")(
       "device", to(&o->device, "NAME"),
       "auto, cpu or cuda: the node's GPUs, one to each rank in turn; auto: cuda if every rank has one of the same "
       "kind, "
@@ -168,6 +172,7 @@ void validate(GenerateOptions* o) {
           "a number above 0, up to 100");
   require(s.top_k >= 0, "top-k", std::to_string(s.top_k), "0 (off) or more");
   require(s.top_p > 0 && s.top_p <= 1, "top-p", text_of(s.top_p), "a number above 0, up to 1");
+  require(s.min_p >= 0 && s.min_p <= 1, "min-p", text_of(s.min_p), "0 (off) to 1");
   require(s.ess_threshold >= 0, "ess-threshold", text_of(s.ess_threshold), "0 or more");
   require(s.early_stop > 0 && s.early_stop <= 1, "early-stop", text_of(s.early_stop), "a number above 0, up to 1");
   require(o->workers >= 0 && o->workers <= 4096, "workers", std::to_string(o->workers), "0 (choose) to 4096");
@@ -227,9 +232,9 @@ Isa parse_isa(const std::string& name) {
                           {"avx512_bf16", Isa::avx512_bf16}});
 }
 
-void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model) {
+void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
   if (o->migrate != "auto") return;
-  o->smc.migrate = cluster::choose_migration(world, model);
+  o->smc.migrate = cluster::choose_migration(world, model, gpus);
   o->migrate = o->smc.migrate == smc::Migrate::tokens ? "tokens" : "kv";
 }
 
@@ -256,6 +261,7 @@ std::string to_json(const GenerateOptions& o) {
       {"temperature", o.smc.temperature},
       {"top_k", o.smc.top_k},
       {"top_p", o.smc.top_p},
+      {"min_p", o.smc.min_p},
       {"stop", o.smc.stop},
       {"proposal", o.proposal},
       {"resampling", o.resampling},

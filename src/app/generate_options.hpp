@@ -11,6 +11,7 @@
 #include "app/log.hpp"
 #include "base/isa.hpp"
 #include "cluster/world.hpp"
+#include "lm/cuda/gpu_links.hpp"
 #include "shoal/language_model.hpp"
 #include "shoal/potential.hpp"
 #include "smc/options.hpp"
@@ -24,7 +25,7 @@ struct GenerateOptions {
   std::string system;  ///< system message of the conversation
   bool raw_prompt = false;
   smc::Options smc;
-  int workers = 0;  ///< CPU threads of this rank; 0 = choose
+  int workers = 0;  ///< CPU threads of this rank, or its micro-batches on a GPU; 0 = choose
   std::optional<double> timeout_s;
   std::string device = "auto";
   bool use_gpu = false;
@@ -63,8 +64,8 @@ void validate(GenerateOptions* options);
 /// @throws UsageError
 std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
 
-/// Puts what --migrate auto comes to in its place. Collective.
-void choose_migration(GenerateOptions* options, cluster::World& world, const LanguageModel& model);
+/// Puts what --migrate auto comes to in its place. Collective. @param gpus or null
+void choose_migration(GenerateOptions* options, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus);
 
 DType parse_dtype(const std::string& name);
 

@@ -13,9 +13,9 @@ namespace {
 using Json = nlohmann::json;
 
 /// Of the options in to_json, those that change the result and speak for themselves.
-constexpr const char* plain_options[] = {"particles", "batch_size", "max_tokens", "seed",          "temperature",
-                                         "top_k",     "top_p",      "stop",       "proposal",      "resampling",
-                                         "regex",     "style",      "early_stop", "ess_threshold", "potentials"};
+constexpr const char* plain_options[] = {
+    "particles", "batch_size", "max_tokens", "seed",  "temperature", "top_k",      "top_p",         "min_p",
+    "stop",      "proposal",   "resampling", "regex", "style",       "early_stop", "ess_threshold", "potentials"};
 
 std::string option_name(std::string key) {
   std::replace(key.begin(), key.end(), '_', '-');

@@ -47,6 +47,11 @@ Links::~Links() {
   }
 }
 
+double Links::patience_for(ExitCode code) const {
+  constexpr double shortest_s = 2.0, between_ranks_s = 0.5;
+  return code == ExitCode::lost ? std::min(shortest_s + between_ranks_s * rank.value(), patience_s) : patience_s;
+}
+
 void Links::adopt(Message message) {
   adopted_.push_back(std::move(message));
   std::erase_if(adopted_, [](Message& each) { return each.done(); });

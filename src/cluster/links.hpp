@@ -5,6 +5,7 @@
 
 #include "cluster/heartbeat.hpp"
 #include "cluster/mpi_handle.hpp"
+#include "shoal/error.hpp"
 
 namespace shoal::cluster {
 
@@ -31,7 +32,9 @@ struct Links {
   /// For waits between two steps of a run: nap only if the node has fewer cores than ranks, so that waking up late
   /// never costs where cores are free.
   Idle idle = Idle::spin;
-  /// How long a rank that failed waits for the others to notice before it ends them.
+  /// How long a rank that failed waits for the others to notice before it ends them. Those that wait for it where links
+  /// are broken cannot; the lowest rank speaks then.
+  [[nodiscard]] double patience_for(ExitCode code) const;
   double patience_s = 60.0;
 
  private:

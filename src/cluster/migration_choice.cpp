@@ -15,19 +15,28 @@ constexpr std::size_t probe_bytes = std::size_t{1} << 20U;
 constexpr int probe_tokens = 64;
 constexpr int rounds = 2;  // the first warms up
 
+double time_messages(const Links& links, Rank to, Rank from) {
+  const Stopwatch watch;
+  Message incoming = Message::receive(std::string(probe_bytes, '\0'), from, probe_tag, links.data);
+  Message outgoing = Message::send(std::string(probe_bytes, '\0'), to, probe_tag, links.data);
+  for (const Pause pause(links.idle); !incoming.done() || !outgoing.done();) pause.rest();
+  return watch.seconds();
+}
+
+double time_blocks(Links* links, lm::GpuLinks* gpus, Rank to, Rank from) {
+  Heartbeat::Watch watch(&links->heartbeat);
+  return gpus->time_exchange(to.value(), from.value(), probe_bytes, [&] { watch.look(); });
+}
+
 /// All ranks send at the same time, each to the one half a world away: mostly between nodes, as migrations do.
-double measure_bandwidth(const Links& links) {
-  const int half = links.size / 2;
-  const Rank to{(links.rank.value() + half) % links.size};
-  const Rank from{(links.rank.value() + links.size - half) % links.size};
+double measure_bandwidth(Links* links, lm::GpuLinks* gpus) {
+  const int half = links->size / 2;
+  const Rank to{(links->rank.value() + half) % links->size};
+  const Rank from{(links->rank.value() + links->size - half) % links->size};
   double seconds = 0.0;
   for (int round = 0; round < rounds; ++round) {
-    check(MPI_Barrier(links.data.get()), "MPI_Barrier");
-    const Stopwatch watch;
-    Message incoming = Message::receive(std::string(probe_bytes, '\0'), from, probe_tag, links.data);
-    Message outgoing = Message::send(std::string(probe_bytes, '\0'), to, probe_tag, links.data);
-    for (const Pause pause(links.idle); !incoming.done() || !outgoing.done();) pause.rest();
-    seconds = watch.seconds();
+    check(MPI_Barrier(links->data.get()), "MPI_Barrier");
+    seconds = gpus == nullptr ? time_messages(*links, to, from) : time_blocks(links, gpus, to, from);
   }
   return static_cast<double>(probe_bytes) / seconds;
 }
@@ -52,11 +61,11 @@ smc::Migrate faster_migration(double bandwidth, std::uint64_t bytes_per_token, d
                                                                          : smc::Migrate::tokens;
 }
 
-smc::Migrate choose_migration(World& world, const LanguageModel& model) {
+smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
   const std::uint64_t bytes_per_token = model.summary().kv_bytes_per_token;
   if (world.size() == 1 || bytes_per_token == 0) return smc::Migrate::key_values;
   const double tokens_per_s = world.together([&] { return measure_prefill(model); });
-  std::array<double, 2> worst{-measure_bandwidth(world.links()), tokens_per_s};
+  std::array<double, 2> worst{-measure_bandwidth(&world.links(), gpus), tokens_per_s};
   check(MPI_Allreduce(MPI_IN_PLACE, worst.data(), worst.size(), MPI_DOUBLE, MPI_MAX, world.links().data.get()),
         "MPI_Allreduce");
   return faster_migration(-worst[0], bytes_per_token, worst[1]);

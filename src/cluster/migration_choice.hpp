@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cluster/world.hpp"
+#include "lm/cuda/gpu_links.hpp"
 #include "shoal/language_model.hpp"
 #include "smc/options.hpp"
 
@@ -15,6 +16,7 @@ smc::Migrate faster_migration(double bandwidth, std::uint64_t bytes_per_token, d
 
 /// Collective. Measures the slowest link between ranks and the fastest rank's prefill, in some milliseconds, unless
 /// there is nothing to choose. Equal on all ranks.
-smc::Migrate choose_migration(World& world, const LanguageModel& model);
+/// @param gpus over which blocks would travel; null: over MPI
+smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuLinks* gpus);
 
 }  // namespace shoal::cluster

@@ -35,14 +35,17 @@ bool MpiTransport::deadline_passed() {
   return stop_->passed();
 }
 
-/// Rank 0 may wait while the others compute: it has to tell them of the deadline meanwhile.
-template <class Operations>
-void MpiTransport::wait(Operations& operations) {
-  Heartbeat::Watch watch(&links_->heartbeat);
-  for (const Pause pause(links_->idle); !all_done(operations); pause.rest()) {
+std::function<void()> MpiTransport::vigil() {
+  return [this, watch = Heartbeat::Watch(&links_->heartbeat)]() mutable {
     (void)stop_->passed();
     watch.look();
-  }
+  };
+}
+
+template <class Operations>
+void MpiTransport::wait(Operations& operations) {
+  const auto look = vigil();
+  for (const Pause pause(links_->idle); !all_done(operations); pause.rest()) look();
 }
 
 void MpiTransport::allreduce_max(std::span<double> values) {
@@ -87,11 +90,8 @@ class MpiTransport::Voyage final : public smc::Shipment {
     return all_done(incoming_);
   }
   void wait(const std::function<bool()>& stop) override {
-    Heartbeat::Watch watch(&transport_->links_->heartbeat);
-    for (const Pause pause(transport_->links_->idle); !arrived() && !stop(); pause.rest()) {
-      (void)transport_->stop_->passed();
-      watch.look();
-    }
+    const auto look = transport_->vigil();
+    for (const Pause pause(transport_->links_->idle); !arrived() && !stop(); pause.rest()) look();
   }
   std::vector<std::string> take() override {
     std::vector<std::string> taken;

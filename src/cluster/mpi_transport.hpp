@@ -2,6 +2,7 @@
 // World's, so that making and ending a transport costs no collective.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -14,7 +15,7 @@ namespace shoal::cluster {
 class StopSignal;
 
 /// One per run, made on every rank in the same order. Its calls are collective but for deadline_passed().
-class MpiTransport final : public smc::Transport {
+class MpiTransport : public smc::Transport {
  public:
   /// @param timeout_s seconds from now on rank 0's clock, 0 = at once; nullopt: no deadline. Of the other ranks ignored
   MpiTransport(World& world, std::optional<double> timeout_s);
@@ -30,13 +31,19 @@ class MpiTransport final : public smc::Transport {
   std::vector<std::string> gather(std::string_view mine) override;
   bool deadline_passed() override;
 
+ protected:
+  /// For one wait for other ranks, to be called all the time: shows that this rank lives, looks whether they do, and,
+  /// as rank 0, tells them of the deadline.
+  [[nodiscard]] std::function<void()> vigil();
+
+  Links* links_;
+
  private:
   class Voyage;
 
   template <class Operations>
   void wait(Operations& operations);
 
-  Links* links_;
   std::unique_ptr<StopSignal> stop_;
 };
 

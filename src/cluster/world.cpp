@@ -92,7 +92,7 @@ void World::agree(const std::exception_ptr& failure) {
   Heartbeat::Watch watch(&links_->heartbeat);
   for (const Pause pause(Idle::nap); !request.done(); pause.rest()) {
     watch.look();
-    if (!failure || pause.waited_s() < links_->patience_s) continue;
+    if (!failure || pause.waited_s() < links_->patience_for(mine.code)) continue;
     print_error(mine.line);
     abort(static_cast<int>(mine.code));
   }

@@ -21,6 +21,8 @@ class BlockMemory {
   virtual void copy(const std::byte* from, std::byte* to, std::size_t bytes) = 0;
   virtual void read(const std::byte* from, std::span<std::byte> host) const = 0;
   virtual void write(std::span<const std::byte> host, std::byte* to) = 0;
+  /// Returns when all that was asked for is done: others may read and write the addresses then.
+  virtual void settle() {}
 };
 
 /// Of this process.

@@ -30,6 +30,7 @@ class BlockPool {
   /// A block's contents from and to this process's memory, all of block_bytes().
   void read(BlockId from, std::span<std::byte> to) const { memory_->read(data(from), to); }
   void write(std::span<const std::byte> from, BlockId to) { memory_->write(from, data(to)); }
+  void settle() { memory_->settle(); }
 
   /// Takes position @p slot of a sequence's last block for a new token. The first taker of a slot, or the only user
   /// of the block, gets it in place; another gets a copy of the block, and @p id is released.

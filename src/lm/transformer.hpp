@@ -67,11 +67,12 @@ class Transformer {
   /// logits: [rows that want them, vocabulary size].
   virtual void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                        std::span<float> logits) const = 0;
-  /// Whether sample() is there; if so, @p vocabulary is what it draws from, and must outlive this object.
+  /// Whether it can sample; if so, @p vocabulary is what it draws from, and must outlive this object.
   [[nodiscard]] virtual bool prepare_sampling(const Vocabulary& /*vocabulary*/) { return false; }
-  /// As forward(), then draws: @p draws has an entry per row that wants logits.
-  virtual void sample(std::span<const TokenRow> /*rows*/, BlockPool* /*pool*/, const Sampling& /*how*/,
-                      std::span<ContextDraws> /*draws*/) const {}
+  /// See ContextTree. @p draws has an entry per row that wants logits; @p rows are not needed any more afterwards.
+  virtual void start_sampling(std::span<const TokenRow> /*rows*/, BlockPool* /*pool*/, const Sampling& /*how*/,
+                              std::span<ContextDraws> /*draws*/) const {}
+  virtual void finish_sampling() const {}
 };
 
 /// @param options dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the

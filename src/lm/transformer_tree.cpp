@@ -97,11 +97,11 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
   for (const ContextId context : contexts) release_passed(context);
 }
 
-void TransformerTree::sample(const Sampling& how, std::span<ContextDraws> draws) {
+void TransformerTree::start_sampling(const Sampling& how, std::span<ContextDraws> draws) {
   std::vector<TokenRow> rows;
   rows.reserve(draws.size());
   for (const ContextDraws& one : draws) add_rows(&nodes_.at(one.context), Logits::yes, &rows);
-  transformer_.sample(rows, &pool_, how, draws);
+  transformer_.start_sampling(rows, &pool_, how, draws);
   for (const ContextDraws& one : draws) release_passed(one.context);
 }
 
@@ -184,6 +184,16 @@ void TransformerTree::unpack(const ExpectedContext& expected, std::string_view p
   const KeyValues& kv = nodes_.at(expected.context).payload;
   for (std::size_t i = expected.first_block; !packed.empty(); ++i, packed.remove_prefix(pool_.block_bytes()))
     pool_.write(std::as_bytes(std::span(packed.substr(0, pool_.block_bytes()))), kv.table[i]);
+}
+
+std::vector<std::span<std::byte>> TransformerTree::blocks(ContextId context, std::uint32_t first_block,
+                                                          std::uint32_t computed) {
+  pool_.settle();
+  std::vector<std::span<std::byte>> found;
+  const std::vector<BlockId>& table = nodes_.at(context).payload.table;
+  for (std::size_t i = first_block; i < blocks_of(static_cast<int>(computed)); ++i)
+    found.emplace_back(pool_.data(table[i]), pool_.block_bytes());
+  return found;
 }
 
 }  // namespace shoal::lm

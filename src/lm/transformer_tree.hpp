@@ -26,13 +26,16 @@ class TransformerTree : public ContextTree {
   void release(ContextId context) override;
   void forward(std::span<const ContextId> contexts, std::span<float> logits) override;
   [[nodiscard]] bool can_sample() const override { return can_sample_; }
-  void sample(const Sampling& how, std::span<ContextDraws> draws) override;
+  void start_sampling(const Sampling& how, std::span<ContextDraws> draws) override;
+  void finish_sampling() override { transformer_.finish_sampling(); }
   /// Looks at every live context: O(contexts * tokens that they share with the new one).
   ContextId insert(std::span<const TokenId> tokens) override { return expect(tokens, 0).context; }
   [[nodiscard]] std::uint32_t computed(ContextId context) const override;
   ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t computed) override;
   [[nodiscard]] std::string pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const override;
   void unpack(const ExpectedContext& expected, std::string_view packed) override;
+  [[nodiscard]] std::vector<std::span<std::byte>> blocks(ContextId context, std::uint32_t first_block,
+                                                         std::uint32_t computed) override;
   [[nodiscard]] std::size_t live_contexts() const override { return nodes_.size(); }
   [[nodiscard]] std::size_t live_blocks() const override { return pool_.live(); }
   [[nodiscard]] const ForwardSeconds& seconds() const { return buffers_.seconds; }

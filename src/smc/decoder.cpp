@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <unordered_map>
+#include <utility>
 
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
@@ -25,22 +26,45 @@ Decoder::Decoder(const LanguageModel& model, ContextTree* tree, std::span<const 
       key_{options.seed},
       stops_(options.stop, vocabulary_),
       growth_(potentials, stops_, vocabulary_),
-      sampling_{options.temperature, options.top_k, options.top_p},
+      sampling_{options.temperature, options.top_k, options.top_p, options.min_p},
       proposal_(make_proposal(options.proposal, {.vocabulary = vocabulary_,
                                                  .potentials = potentials,
                                                  .stops = stops_,
                                                  .temperature = options.temperature,
-                                                 .truncation = {options.top_k, options.top_p}})) {}
+                                                 .truncation = {options.top_k, options.top_p, options.min_p}})),
+      part_count_(options.micro_batches) {}
 
 void Decoder::advance(Population* population, std::uint32_t step, std::size_t made) {
+  if (tree_->can_sample()) return advance_in_parts(population, step, made);
   const std::vector<Row> rows = distinct_rows(population, made);
   count_contexts(rows.size(), step);
-  const std::size_t at_once =
-      tree_->can_sample() ? rows.size()
-                          : std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
+  const std::size_t at_once = std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
   for (std::size_t begin = 0; begin < rows.size(); begin += at_once)
-    advance_rows(std::span(rows).subspan(begin, std::min(at_once, rows.size() - begin)), step);
+    apply({draw_here(std::span(rows).subspan(begin, std::min(at_once, rows.size() - begin)), step), step});
 }
+
+/// The CPU makes one part ready and deals with what was drawn for another while the processor computes.
+void Decoder::advance_in_parts(Population* population, std::uint32_t step, std::size_t made) {
+  const Stopwatch watch;
+  std::vector<Row> rows = distinct_rows(population, made);
+  const auto parts = static_cast<std::size_t>(part_count_.parts());
+  const std::size_t at_once = (rows.size() + (under_way_ ? under_way_->draws() : 0) + parts - 1) / parts;
+  for (;;) {
+    if (rows.empty() && under_way_ && under_way_->made != made) {
+      settle();
+      rows = distinct_rows(population, made);
+    }
+    if (rows.empty()) return part_count_.took(watch.seconds());
+    rows.resize(std::min(rows.size(), std::max<std::size_t>(at_once, 1)));
+    Part next = prepare(std::move(rows), step, made);
+    const Draws before = finish();
+    start(std::move(next));
+    apply(before);
+    rows = distinct_rows(population, made);
+  }
+}
+
+void Decoder::settle() { apply(finish()); }
 
 /// Those of the run's last token, of which a part may come later than the rest.
 void Decoder::count_contexts(std::size_t rows, std::uint32_t step) {
@@ -53,7 +77,9 @@ std::vector<Decoder::Row> Decoder::distinct_rows(Population* population, std::si
   std::vector<Row> rows;
   std::unordered_map<ContextId, std::size_t> row_of;
   for (Particle& particle : population->particles()) {
-    if (particle.status != Status::growing || particle.waiting || particle.increments.size() != made) continue;
+    if (particle.status != Status::growing || particle.waiting || particle.drawing ||
+        particle.increments.size() != made)
+      continue;
     const ContextId context = particle.context.id();
     const auto [at, is_new] = row_of.try_emplace(context, rows.size());
     if (is_new) rows.push_back({context, {}});
@@ -62,12 +88,11 @@ std::vector<Decoder::Row> Decoder::distinct_rows(Population* population, std::si
   return rows;
 }
 
-void Decoder::advance_rows(std::span<const Row> rows, std::uint32_t step) {
-  const std::vector<Draw> draws = tree_->can_sample() ? sample(rows, step) : draw_here(rows, step);
+void Decoder::apply(const Draws& made) {
   const ScopedTimer timer(&seconds_.potentials);
-  parallel_for(draws.size(), [&](std::size_t i) { apply(draws[i], step); });
-  for (const Draw& one : draws) move_context(one);
-  particle_tokens_ += draws.size();
+  parallel_for(made.draws.size(), [&](std::size_t i) { apply(made.draws[i], made.step); });
+  for (const Draw& one : made.draws) move_context(one);
+  particle_tokens_ += made.draws.size();
 }
 
 std::vector<Decoder::Draw> Decoder::draw_here(std::span<const Row> rows, std::uint32_t step) {
@@ -83,28 +108,49 @@ std::vector<Decoder::Draw> Decoder::draw_here(std::span<const Row> rows, std::ui
   return draws;
 }
 
-std::vector<Decoder::Draw> Decoder::sample(std::span<const Row> rows, std::uint32_t step) {
-  std::vector<ContextDraws> sampled(rows.size());
-  {
-    const ScopedTimer timer(&seconds_.potentials);
-    parallel_for(rows.size(), [&](std::size_t i) {
-      const Particle& first = *rows[i].particles.front();
-      sampled[i].context = rows[i].context;
-      sampled[i].allowed = proposal_->allowed({first.states, first.stop_state});
-      for (const Particle* particle : rows[i].particles)
-        sampled[i].uniforms.push_back(random_uniform(key_, step, particle->id, Purpose::token));
-    });
-  }
+std::size_t Decoder::Part::draws() const {
+  std::size_t sum = 0;
+  for (const ContextDraws& one : sampled) sum += one.uniforms.size();
+  return sum;
+}
+
+Decoder::Part Decoder::prepare(std::vector<Row> rows, std::uint32_t step, std::size_t made) {
+  count_contexts(rows.size(), step);
+  const ScopedTimer timer(&seconds_.potentials);
+  Part part{std::move(rows), {}, step, made};
+  part.sampled.resize(part.rows.size());
+  parallel_for(part.rows.size(), [&](std::size_t i) {
+    const Row& row = part.rows[i];
+    const Particle& first = *row.particles.front();
+    part.sampled[i].context = row.context;
+    part.sampled[i].allowed = proposal_->allowed({first.states, first.stop_state});
+    for (const Particle* particle : row.particles)
+      part.sampled[i].uniforms.push_back(random_uniform(key_, step, particle->id, Purpose::token));
+  });
+  return part;
+}
+
+void Decoder::start(Part part) {
+  const ScopedTimer timer(&seconds_.forward);
+  under_way_ = std::move(part);
+  for (const Row& row : under_way_->rows)
+    for (Particle* particle : row.particles) particle->drawing = true;
+  tree_->start_sampling(sampling_, under_way_->sampled);
+}
+
+Decoder::Draws Decoder::finish() {
+  if (!under_way_) return {};
   {
     const ScopedTimer timer(&seconds_.forward);
-    tree_->sample(sampling_, sampled);
+    tree_->finish_sampling();
   }
-  std::vector<Draw> draws;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto of_row = draws_of(rows[i], sampled[i]);
-    draws.insert(draws.end(), of_row.begin(), of_row.end());
+  const Part part = std::move(*std::exchange(under_way_, std::nullopt));
+  Draws made{{}, part.step};
+  for (std::size_t i = 0; i < part.rows.size(); ++i) {
+    const auto of_row = draws_of(part.rows[i], part.sampled[i]);
+    made.draws.insert(made.draws.end(), of_row.begin(), of_row.end());
   }
-  return draws;
+  return made;
 }
 
 std::vector<Decoder::Draw> Decoder::draws_of(const Row& row, const ContextDraws& sampled) {
@@ -175,6 +221,7 @@ Culprit Decoder::culprit(std::span<const float> logits, const ContextView& conte
 }
 
 void Decoder::apply(const Draw& draw, std::uint32_t step) const {
+  draw.particle->drawing = false;
   switch (draw.outcome) {
     case Outcome::token:
       return growth_.append(draw.particle, draw.token, draw.increment, step);

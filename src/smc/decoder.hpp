@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "shoal/language_model.hpp"
 #include "smc/growth.hpp"
 #include "smc/options.hpp"
+#include "smc/part_count.hpp"
 #include "smc/population.hpp"
 #include "smc/proposal.hpp"
 
@@ -31,8 +33,11 @@ class Decoder {
   Decoder& operator=(const Decoder&) = delete;
 
   /// Draws the next token for every growing particle that has made @p made tokens of the batch and need not wait, and
-  /// adds its increment. @p step counts the run's tokens: it keys the random numbers.
+  /// adds its increment. @p step counts the run's tokens: it keys the random numbers. Where the processor draws by
+  /// itself, it may be at work on some of them until the next call, or until settle().
   void advance(Population* population, std::uint32_t step, std::size_t made);
+  /// Ends all that is under way.
+  void settle();
   /// Brings the expensive potentials up to the text of every particle that grew in this batch. Starts from the
   /// beginning of the batch, so it may be repeated after a cut. @p step is the number of the batch's last token.
   void evaluate_expensive(Population* population, std::uint32_t step);
@@ -62,17 +67,34 @@ class Decoder {
     Increment increment{0.0, model_culprit};  ///< ln p/q
   };
 
+  struct Draws {
+    std::vector<Draw> draws;
+    std::uint32_t step = 0;
+  };
+  /// A micro-batch that the processor draws for.
+  struct Part {
+    std::vector<Row> rows;
+    std::vector<ContextDraws> sampled;
+    std::uint32_t step = 0;
+    std::size_t made = 0;
+
+    [[nodiscard]] std::size_t draws() const;
+  };
+
   [[nodiscard]] static std::vector<Row> distinct_rows(Population* population, std::size_t made);
   void count_contexts(std::size_t rows, std::uint32_t step);
-  void advance_rows(std::span<const Row> rows, std::uint32_t step);
+  void advance_in_parts(Population* population, std::uint32_t step, std::size_t made);
   void forward(std::span<const Row> rows);
-  /// Forward pass and draws by the processor that holds the logits.
   [[nodiscard]] std::vector<Draw> draw_here(std::span<const Row> rows, std::uint32_t step);
-  [[nodiscard]] std::vector<Draw> sample(std::span<const Row> rows, std::uint32_t step);
+  [[nodiscard]] Part prepare(std::vector<Row> rows, std::uint32_t step, std::size_t made);
+  void start(Part part);
+  /// Waits for the part under way.
+  [[nodiscard]] Draws finish();
   [[nodiscard]] std::vector<Draw> draws_of(const Row& row, const ContextDraws& sampled);
   [[nodiscard]] std::vector<Draw> draw(const Row& row, std::span<float> logits, std::uint32_t step) const;
   [[nodiscard]] Culprit culprit(std::span<const float> logits, const ContextView& context) const;
   [[nodiscard]] Culprit culprit(const Row& row);
+  void apply(const Draws& made);
   void apply(const Draw& draw, std::uint32_t step) const;
   void move_context(const Draw& draw) const;
 
@@ -86,6 +108,8 @@ class Decoder {
   Sampling sampling_;
   std::unique_ptr<const Proposal> proposal_;
   AlignedVector<float> logits_;
+  PartCount part_count_;
+  std::optional<Part> under_way_;
   std::uint64_t distinct_contexts_ = 0;
   std::uint32_t last_step_ = 0;
   std::uint64_t particle_tokens_ = 0;

@@ -17,6 +17,10 @@ std::uint64_t missing_bytes(std::span<const ExpectedContext> contexts) {
   return bytes;
 }
 
+void append(const std::vector<std::span<std::byte>>& blocks, std::vector<std::span<std::byte>>* to) {
+  to->insert(to->end(), blocks.begin(), blocks.end());
+}
+
 }  // namespace
 
 std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, std::span<const Rank> owners) {
@@ -24,6 +28,12 @@ std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, st
   for (std::uint32_t child = 0; child < ancestors.size(); ++child)
     if (owners[child] == rank) births.push_back({LogicalId{child}, ancestors[child]});
   return births;
+}
+
+std::uint64_t Migration::Route::size() const {
+  std::uint64_t sum = bytes.size();
+  for (const auto& block : blocks) sum += block.size();
+  return sum;
 }
 
 /// This rank's routes in one direction, in the plan's order.
@@ -82,13 +92,13 @@ void Migration::trade(Migrate how, std::size_t vocabulary_size) {
     attempt([&] { expect_contexts(); });
     ask_for_blocks();
     attempt([&] {
-      for (Route& route : outgoing_) pack_blocks(&route);
-      for (Route& route : incoming_) route.bytes.assign(missing_bytes(route.expected), '\0');
+      for (Route& route : outgoing_) gather_outgoing_blocks(&route);
+      for (Route& route : incoming_) make_room_for_blocks(&route);
     });
   }
   for (Route& route : outgoing_) {
-    bytes_ += route.bytes.size();
-    route.contexts.clear();
+    bytes_ += route.size();
+    if (route.blocks.empty()) route.contexts.clear();
   }
 }
 
@@ -156,19 +166,32 @@ void Migration::ask_for_blocks() {
   exchange(&incoming_, &outgoing_);
 }
 
-void Migration::pack_blocks(Route* route) const {
-  std::string blocks;
-  ByteReader answer(route->bytes);
+void Migration::gather_outgoing_blocks(Route* route) const {
+  const std::string answers = std::exchange(route->bytes, {});
+  ByteReader answer(answers);
   for (std::size_t k = 0; k < route->parents.size(); ++k) {
     const auto first_block = answer.get<std::uint32_t>();
-    if (answer.get<std::uint64_t>() > 0)
-      blocks += tree_->pack(route->contexts[k].id(), first_block, route->computed[k]);
+    if (answer.get<std::uint64_t>() == 0) continue;
+    const ContextId context = route->contexts[k].id();
+    if (transport_->reaches_blocks())
+      append(tree_->blocks(context, first_block, route->computed[k]), &route->blocks);
+    else
+      route->bytes += tree_->pack(context, first_block, route->computed[k]);
   }
-  route->bytes = std::move(blocks);
+}
+
+void Migration::make_room_for_blocks(Route* route) const {
+  if (!transport_->reaches_blocks()) {
+    route->bytes.assign(missing_bytes(route->expected), '\0');
+    return;
+  }
+  for (std::size_t k = 0; k < route->expected.size(); ++k)
+    if (const ExpectedContext& expected = route->expected[k]; expected.bytes > 0)
+      append(tree_->blocks(expected.context, expected.first_block, route->computed[k]), &route->blocks);
 }
 
 void Migration::ship() {
-  const auto travels = [](const Route& route) { return !route.bytes.empty(); };
+  const auto travels = [](const Route& route) { return route.size() > 0; };
   if (std::any_of(outgoing_.begin(), outgoing_.end(), travels) ||
       std::any_of(incoming_.begin(), incoming_.end(), travels))
     shipment_ = start(&outgoing_, &incoming_);
@@ -177,8 +200,8 @@ void Migration::ship() {
 std::unique_ptr<Shipment> Migration::start(Routes* from, Routes* to) {
   std::vector<Parcel> outgoing;
   std::vector<Parcel> incoming;
-  for (Route& route : *from) outgoing.push_back({route.peer, std::move(route.bytes)});
-  for (Route& route : *to) incoming.push_back({route.peer, std::move(route.bytes)});
+  for (Route& route : *from) outgoing.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
+  for (Route& route : *to) incoming.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
   return transport_->ship(std::move(outgoing), std::move(incoming));
 }
 
@@ -205,11 +228,13 @@ void Migration::wait(const std::function<bool()>& stop) {
 
 void Migration::fill_contexts() {
   filled_ = true;
-  if (!shipment_) return;
+  for (Route& route : outgoing_) route.contexts.clear();
+  if (!shipment_ || transport_->reaches_blocks()) return;
   const std::vector<std::string> arrived = shipment_->take();
   for (std::size_t r = 0; r < incoming_.size(); ++r) {
     std::string_view rest = arrived[r];
     for (const ExpectedContext& expected : incoming_[r].expected) {
+      if (expected.bytes == 0) continue;  // was complete: it may have been used and released since
       tree_->unpack(expected, rest.substr(0, expected.bytes));
       rest.remove_prefix(expected.bytes);
     }

@@ -53,11 +53,14 @@ class Migration {
     Rank peer;
     std::vector<LogicalId> parents{};
     // By parent; at the sender:
-    std::vector<ContextReference> contexts{};  ///< kept until they are packed
+    std::vector<ContextReference> contexts{};  ///< kept until they are packed, or their blocks have left
     std::vector<std::uint32_t> computed{};
     // at the receiver:
     std::vector<ExpectedContext> expected{};
-    std::string bytes{};  ///< of the next step
+    std::string bytes{};                         ///< of the next step
+    std::vector<std::span<std::byte>> blocks{};  ///< or, where the transport reaches them, these
+
+    [[nodiscard]] std::uint64_t size() const;
   };
   using Routes = std::vector<Route>;
   [[nodiscard]] static Routes routes(std::span<const Transfer> transfers, Rank mine, Rank Transfer::*here,
@@ -70,7 +73,8 @@ class Migration {
   void unpack_all_particles();
   void expect_contexts();
   void ask_for_blocks();
-  void pack_blocks(Route* route) const;
+  void gather_outgoing_blocks(Route* route) const;
+  void make_room_for_blocks(Route* route) const;
   void fill_contexts();
   [[nodiscard]] std::unique_ptr<Shipment> start(Routes* from, Routes* to);
   void exchange(Routes* from, Routes* to);

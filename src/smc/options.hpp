@@ -23,11 +23,15 @@ struct Options {
   double temperature = 1.0;
   int top_k = 0;                                    ///< 0 = off
   double top_p = 1.0;                               ///< 1 = off
+  double min_p = 0.0;                               ///< 0 = off
   ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
   Resampling resampling = Resampling::systematic;
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
   double spare = 0.1;          ///< a rank may hold this much more than its even share before particles leave it
   Migrate migrate = Migrate::key_values;
+  /// Parts in which a rank's contexts are computed where the processor draws by itself: potentials and bookkeeping of
+  /// one run on the CPU beside the next one's pass. The answer does not depend on it.
+  int micro_batches = 1;
   double early_stop = 1.0;  ///< stop when the finished particles hold this share of the weight; 1 = all finished
   std::uint64_t seed = 0;
   std::vector<std::string> stop{};  ///< a particle ends where one of these appears; the string itself is dropped

@@ -116,7 +116,7 @@ void Population::end_waiting() {
 Population::Progress Population::progress() const {
   Progress progress;
   for (const Particle& particle : particles_) {
-    const std::size_t made = particle.increments.size();
+    const std::size_t made = particle.increments.size() + (particle.drawing ? 1 : 0);
     progress.most = std::max(progress.most, made);
     if (particle.status != Status::growing) continue;
     progress.least = std::min(progress.least.value_or(made), made);

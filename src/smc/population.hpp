@@ -58,6 +58,7 @@ struct Particle : ParticleState {
   LogicalId id;
   ContextReference context;          ///< while growing
   bool waiting = false;              ///< for its context's data, which is on its way from another rank
+  bool drawing = false;              ///< its next token is being drawn
   std::vector<double> increments;    ///< by token of the batch
   double expensive_increment = 0.0;  ///< of the expensive potentials, for the whole batch
   BatchStart start;
@@ -94,7 +95,7 @@ class Population {
   void end_waiting();
   /// Tokens of the batch.
   struct Progress {
-    std::size_t most = 0;                    ///< that a particle has made
+    std::size_t most = 0;                    ///< that a particle has made, or is drawing
     std::optional<std::size_t> least;        ///< that a growing one has made
     std::optional<std::size_t> least_ready;  ///< that a growing one which need not wait has made
   };

@@ -216,6 +216,7 @@ void Run::decode_tokens(Ballot* ballot) {
     decoder_->advance(&*population_, steps_ + static_cast<std::uint32_t>(*made), *made);
     if (observer_ != nullptr && *made == most) observer_->on_token(static_cast<int>(steps_ + most + 1));
   }
+  decoder_->settle();
   if (checkpointed_)
     ballot->checkpoint = take_checkpoint_request() || (checkpointer_ && checkpointer_->due()) ? 1.0 : 0.0;
   const Population::Progress progress = population_->progress();

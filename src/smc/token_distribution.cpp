@@ -76,10 +76,16 @@ double sum_of(std::span<const Candidate> candidates) {
                          [](double sum, const Candidate& c) { return sum + c.weight; });
 }
 
-/// Whether the most probable outcomes, @p found, surely contain all that truncation keeps.
-bool contain_the_kept(std::span<const Candidate> found, Truncation truncation, double total) {
+double largest_of(std::span<const Candidate> candidates) {
+  return std::accumulate(candidates.begin(), candidates.end(), 0.0,
+                         [](double largest, const Candidate& c) { return std::max(largest, c.weight); });
+}
+
+/// Whether the outcomes of weight >= @p threshold, @p found, surely contain all that truncation keeps.
+bool contain_the_kept(std::span<const Candidate> found, double threshold, Truncation truncation, double total) {
   if (truncation.top_k > 0) return found.size() >= static_cast<std::size_t>(truncation.top_k);
-  return sum_of(found) >= truncation.top_p * total;
+  if (truncation.top_p < 1.0) return sum_of(found) >= truncation.top_p * total;
+  return threshold <= truncation.min_p * largest_of(found);
 }
 
 /// Drops all but the k most probable.
@@ -96,6 +102,10 @@ void keep_nucleus(double mass, std::vector<Candidate>* found) {
   std::size_t n = 0;
   while (n < found->size() && sum < mass) sum += (*found)[n++].weight;
   found->resize(n);
+}
+
+void drop_improbable(double least, std::vector<Candidate>* found) {
+  std::erase_if(*found, [least](const Candidate& c) { return c.weight < least; });
 }
 
 /// Index of the entry in which the cumulative sum passes @p target; the last positive one if rounding hides it.
@@ -153,15 +163,16 @@ double TokenDistribution::sum_of_weights() const {
 }
 
 void TokenDistribution::truncate(Truncation truncation) {
-  if ((truncation.top_k == 0 && truncation.top_p >= 1.0) || !(kept_ > 0.0)) return;
+  if (truncation.off() || !(kept_ > 0.0)) return;
   std::vector<Candidate> found;
   for (double threshold = kept_ / 64;; threshold = threshold > kept_ * 1e-12 ? threshold / 8 : 0.0) {
     found = tokens_above(weights_, chunk_sums_, threshold);
     if (end_weight_ > 0.0 && end_weight_ >= threshold) found.push_back({end_weight_, weights_.size()});
-    if (threshold == 0.0 || contain_the_kept(found, truncation, kept_)) break;
+    if (threshold == 0.0 || contain_the_kept(found, threshold, truncation, kept_)) break;
   }
   if (truncation.top_k > 0) keep_top_k(static_cast<std::size_t>(truncation.top_k), &found);
   if (truncation.top_p < 1.0) keep_nucleus(truncation.top_p * (truncation.top_k > 0 ? sum_of(found) : kept_), &found);
+  if (truncation.min_p > 0.0) drop_improbable(truncation.min_p * largest_of(found), &found);
 
   std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
   std::fill(weights_.begin(), weights_.end(), 0.0F);

@@ -2,8 +2,9 @@
 // covers. Computed once per distinct context; every particle on it draws by inverting the cumulative distribution.
 //
 // p is the model at the given temperature, restricted to its real tokens (those with text) and the end of sequence
-// (the sum over all end tokens), renormalised. q is p restricted to the allowed tokens, then truncated to the top k and
-// to the smallest set of mass top_p among those left, renormalised. p/q of every outcome is therefore the mass kept, so
+// (the sum over all end tokens), renormalised. q is p restricted to the allowed tokens, then truncated to the top k,
+// to the smallest set of mass top_p among those left, and to those at least min_p times as probable as the best one
+// (in the order of the `transformers` library), renormalised. p/q of every outcome is therefore the mass kept, so
 // with truncation the run targets p restricted to the kept tokens.
 #pragma once
 
@@ -20,6 +21,9 @@ namespace shoal::smc {
 struct Truncation {
   int top_k = 0;       ///< 0 = off; the end of sequence counts as one token
   double top_p = 1.0;  ///< 1 = off
+  double min_p = 0.0;  ///< of the most probable outcome; 0 = off
+
+  [[nodiscard]] bool off() const { return top_k == 0 && top_p >= 1.0 && min_p <= 0.0; }
 };
 
 class TokenDistribution {

@@ -47,14 +47,18 @@ struct MigrationPlan {
 /// Bytes for or from another rank.
 struct Parcel {
   Rank peer;
-  std::string bytes;
+  std::string bytes{};
+  /// Instead of bytes: memory of the processor that computes, which must stay until the shipment has arrived. Only if
+  /// the transport reaches_blocks().
+  std::vector<std::span<std::byte>> blocks{};
 };
 
 /// Parcels on their way between this rank and others.
 class Shipment {
  public:
   virtual ~Shipment() = default;
-  /// Whether all that this rank is to receive has come. Never blocks; lets MPI go on with what travels.
+  /// Whether all that this rank is to receive has come, and its own blocks have left. Never blocks; lets MPI go on with
+  /// what travels.
   virtual bool arrived() = 0;
   /// Returns once all has come, or once @p stop, called now and then, returns true.
   virtual void wait(const std::function<bool()>& stop) = 0;
@@ -82,6 +86,8 @@ class Transport {
   /// @param spare     see rank_capacity
   [[nodiscard]] virtual MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
                                            double spare) const = 0;
+  /// Whether key/value blocks can travel from where one rank computes to where another does.
+  [[nodiscard]] virtual bool reaches_blocks() const { return false; }
   /// Starts to send and to receive; never blocks. Both sides name each other, and their parcels between two ranks match
   /// in number, order and size. An empty parcel needs no message.
   /// @param incoming with room for what comes

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/workers.hpp"
 #include "shoal/error.hpp"
 
 namespace shoal::agent {
@@ -35,8 +36,30 @@ TEST(ChooseDevice, RanksOfANodeTakeItsGpusInTurn) {
       EXPECT_EQ(choice.device.gpu, expected[r]);
       EXPECT_EQ(choice.device.ranks, ranks[r]);
       EXPECT_EQ(choice.note, "");
+      EXPECT_FALSE(choice.gpu_for_each);
     }
   }
+}
+
+TEST(ChooseDevice, SaysWhetherEveryRankHasAGpuOfItsOwn) {
+  const std::vector<GpuOffer> offers{gpus_of("a", 0, 2), gpus_of("a", 1, 2), gpus_of("b", 0, 1)};
+  for (int r = 0; r < 3; ++r) EXPECT_TRUE(choose_device(DeviceWish::cuda, offers, Rank{r}).gpu_for_each);
+  EXPECT_FALSE(choose_device(DeviceWish::cpu, offers, Rank{0}).gpu_for_each);
+
+  std::vector<GpuOffer> shared{gpus_of("a", 0, 1), gpus_of("a", 1, 1)};
+  EXPECT_FALSE(choose_device(DeviceWish::cuda, shared, Rank{0}).gpu_for_each);
+  shared[1].nccl_host = "b";  // NCCL is told that these are two hosts
+  EXPECT_TRUE(choose_device(DeviceWish::cuda, shared, Rank{0}).gpu_for_each);
+  EXPECT_EQ(choose_device(DeviceWish::cuda, shared, Rank{0}).device.ranks, 2);
+}
+
+TEST(ChooseMicroBatches, AreTwoForEachGpuUnlessToldOtherwise) {
+  const auto on_gpu = [](int ranks) { return Device{Device::Kind::cuda, 0, ranks}; };
+  EXPECT_EQ(choose_micro_batches(0, on_gpu(1)), 2);
+  EXPECT_EQ(choose_micro_batches(0, on_gpu(2)), 1);
+  EXPECT_EQ(choose_micro_batches(0, on_gpu(3)), 1);
+  EXPECT_EQ(choose_micro_batches(4, on_gpu(2)), 4);
+  EXPECT_EQ(choose_micro_batches(4, {}), 0);
 }
 
 TEST(ChooseDevice, TheCpuIfItIsAskedFor) {

@@ -38,6 +38,7 @@ const std::vector<Mistake>& mistakes() {
       {{"generate", "--prompt", "x", "--temperature", "0"}, 2, "bad --temperature 0"},
       {{"generate", "--prompt", "x", "--temperature", "nan"}, 2, "bad --temperature"},
       {{"generate", "--prompt", "x", "--top-p", "1.5"}, 2, "bad --top-p 1.5"},
+      {{"generate", "--prompt", "x", "--min-p", "1.5"}, 2, "bad --min-p 1.5"},
       {{"generate", "--prompt", "x", "--top-k", "-2"}, 2, "bad --top-k -2"},
       {{"generate", "--prompt", "x", "--ess-threshold", "-0.5"}, 2, "bad --ess-threshold"},
       {{"generate", "--prompt", "x", "--early-stop", "0"}, 2, "bad --early-stop 0"},

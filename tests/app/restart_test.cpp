@@ -59,10 +59,19 @@ TEST_F(Restart, WhatChangesTheResultIsRefusedByName) {
       folder_.write("s.json", R"({"name": "s", "patterns": [{"pattern": "ab", "log_weight": 0.3}]})");
   const std::string potentials =
       folder_.write("p.json", R"({"potentials": [{"type": "forbidden", "strings": ["aaaa"], "name": "n"}]})");
-  const std::vector<std::pair<std::string, std::string>> changes{
-      {"--temperature", "0.5"}, {"--top-k", "2"},         {"--top-p", "0.9"},           {"--seed", "1"},
-      {"--stop", "ab"},         {"--proposal", "masked"}, {"--resampling", "residual"}, {"--ess-threshold", "0.4"},
-      {"--early-stop", "0.9"},  {"--regex", "[ab]*"},     {"--style", style},           {"--potentials", potentials}};
+  const std::vector<std::pair<std::string, std::string>> changes{{"--temperature", "0.5"},
+                                                                 {"--top-k", "2"},
+                                                                 {"--top-p", "0.9"},
+                                                                 {"--min-p", "0.1"},
+                                                                 {"--seed", "1"},
+                                                                 {"--stop", "ab"},
+                                                                 {"--proposal", "masked"},
+                                                                 {"--resampling", "residual"},
+                                                                 {"--ess-threshold", "0.4"},
+                                                                 {"--early-stop", "0.9"},
+                                                                 {"--regex", "[ab]*"},
+                                                                 {"--style", style},
+                                                                 {"--potentials", potentials}};
   for (const auto& [option, value] : changes)
     expect_refused({"--resume", c, option, value}, 2, "cannot resume from '" + c + "' (" + option + " is '");
   expect_refused({"--resume", c, "--system", "x"}, 2, "--system");

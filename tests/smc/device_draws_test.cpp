@@ -21,14 +21,21 @@ class DrawingTree final : public ContextTree {
   void retain(ContextId context) override { tree_->retain(context); }
   void release(ContextId context) override { tree_->release(context); }
   void forward(std::span<const ContextId> contexts, std::span<float> logits) override {
+    EXPECT_TRUE(under_way_.empty()) << "a pass while another is under way";
     tree_->forward(contexts, logits);
   }
   [[nodiscard]] bool can_sample() const override { return true; }
-  void sample(const Sampling& how, std::span<ContextDraws> draws) override {
-    for (ContextDraws& one : draws) {
+  void start_sampling(const Sampling& how, std::span<ContextDraws> draws) override {
+    EXPECT_TRUE(under_way_.empty()) << "two passes at a time";
+    how_ = how;
+    under_way_ = draws;
+  }
+  void finish_sampling() override {
+    for (ContextDraws& one : std::exchange(under_way_, {})) {
       std::vector<float> logits(static_cast<std::size_t>(vocabulary_.size()));
       tree_->forward({&one.context, 1}, logits);
-      const TokenDistribution q(logits, vocabulary_, *one.allowed, how.temperature, {how.top_k, how.top_p});
+      const TokenDistribution q(logits, vocabulary_, *one.allowed, how_.temperature,
+                                {how_.top_k, how_.top_p, how_.min_p});
       one.log_mass = q.log_mass();
       one.log_end = q.log_end();
       if (std::isfinite(q.log_mass()))
@@ -44,6 +51,8 @@ class DrawingTree final : public ContextTree {
   const Vocabulary& vocabulary_;
   std::unique_ptr<ContextTree> tree_;
   int* sampled_;
+  Sampling how_;
+  std::span<ContextDraws> under_way_;
 };
 
 class DrawingModel final : public LanguageModel {
@@ -77,6 +86,7 @@ void expect_same_run(const test::World& world) {
   const RunResult there = run(drawing, {}, world.potentials, world.options, alone);
 
   EXPECT_GT(drawing.sampled, 0);
+  EXPECT_EQ(there.particle_tokens, here.particle_tokens);
   EXPECT_EQ(there.reason, here.reason);
   EXPECT_EQ(there.extinct_by, here.extinct_by);
   EXPECT_TRUE(there.log_z == here.log_z);
@@ -87,11 +97,17 @@ void expect_same_run(const test::World& world) {
   }
 }
 
-TEST(DeviceDraws, GiveTheAnswerOfTheRunLoopsOwn) {
+TEST(DeviceDraws, GiveTheAnswerOfTheRunLoopsOwnInAnyNumberOfParts) {
   for (test::World world : test::all_worlds()) {
-    SCOPED_TRACE(world.name);
-    world.options.particles = 60;
-    expect_same_run(world);
+    for (const int parts : {1, 2, 50}) {
+      for (const int batch_size : {1, 3}) {
+        SCOPED_TRACE(world.name + ", parts " + std::to_string(parts) + ", batches of " + std::to_string(batch_size));
+        world.options.particles = 60;
+        world.options.micro_batches = parts;
+        world.options.batch_size = batch_size;
+        expect_same_run(world);
+      }
+    }
   }
 }
 

@@ -31,8 +31,8 @@ inline std::vector<double> exact_row(const ToyModel& model, std::span<const Toke
   return p;
 }
 
-/// Sets to zero what top-k and top-p leave out; does not renormalise.
-inline void exact_truncate(std::vector<double>* p, int top_k, double top_p) {
+/// Sets to zero what top-k, top-p and min-p leave out, in this order; does not renormalise.
+inline void exact_truncate(std::vector<double>* p, int top_k, double top_p, double min_p) {
   std::vector<std::size_t> order(p->size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return (*p)[a] > (*p)[b]; });
@@ -44,6 +44,9 @@ inline void exact_truncate(std::vector<double>* p, int top_k, double top_p) {
   while (nucleus < keep && sum < top_p * total * (1 - 1e-12)) sum += (*p)[order[nucleus++]];
   if (top_p < 1.0) keep = nucleus;
   for (std::size_t i = keep; i < order.size(); ++i) (*p)[order[i]] = 0.0;
+  const double best = *std::max_element(p->begin(), p->end());
+  for (double& x : *p)
+    if (x < min_p * best * (1 - 1e-12)) x = 0.0;
 }
 
 /// The first stop string to be complete, found byte by byte, and all that follows is dropped; of those that end there,
@@ -78,7 +81,7 @@ class Enumeration {
     const bool forced = static_cast<int>(tokens->size()) == options_.max_tokens;
     if (!forced) {
       if (options_.proposal != smc::ProposalKind::model) mask(text, &row);
-      exact_truncate(&row, options_.top_k, options_.top_p);
+      exact_truncate(&row, options_.top_k, options_.top_p, options_.min_p);
     }
     add(text, p * row.back());
     if (forced) return;

@@ -50,7 +50,7 @@ struct Case {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (int world = 0; world < 4; ++world)
+  for (int world = 0; world < 5; ++world)
     for (const double threshold : {0.0, 0.5, always})
       for (const ProposalKind proposal : {ProposalKind::model, ProposalKind::masked})
         for (const int batch_size : {1, 3})

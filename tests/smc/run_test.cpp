@@ -322,6 +322,7 @@ TEST(Run, LogWeightIsThePotentialsOfTheTextAndTheForcedEnd) {
       world.options.temperature = 1.0;
       world.options.top_k = 0;
       world.options.top_p = 1.0;
+      world.options.min_p = 0.0;
       world.options.ess_threshold = never;
       world.options.batch_size = batch_size;
       const RunResult result = run_alone(world);

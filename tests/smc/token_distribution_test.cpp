@@ -79,13 +79,15 @@ TEST(TokenDistribution, IsTheModelOverItsRealTokens) {
 TEST(TokenDistribution, TruncationWeighsByTheMassKept) {
   const int size = 1500;
   const Vocabulary vocabulary = wide_vocabulary(size);
-  const Truncation cases[] = {{1, 1.0}, {2, 1.0}, {40, 1.0},   {1490, 1.0}, {5000, 1.0},
-                              {0, 0.9}, {0, 0.3}, {0, 0.9999}, {40, 0.5},   {3, 0.999}};
+  const Truncation cases[] = {{1, 1.0},      {2, 1.0},       {40, 1.0},      {1490, 1.0},
+                              {5000, 1.0},   {0, 0.9},       {0, 0.3},       {0, 0.9999},
+                              {40, 0.5},     {3, 0.999},     {0, 1.0, 0.05}, {0, 1.0, 1e-9},
+                              {0, 1.0, 1.0}, {40, 1.0, 0.1}, {0, 0.9, 0.02}, {50, 0.95, 0.3}};
   for (const double spread : {3.0, 25.0}) {
     for (const Truncation truncation : cases) {
       std::vector<float> logits = random_logits(size, 3, spread);
       auto target = reference_row(logits, vocabulary, 1.0);
-      test::exact_truncate(&target, truncation.top_k, truncation.top_p);
+      test::exact_truncate(&target, truncation.top_k, truncation.top_p, truncation.min_p);
       const TokenDistribution q(logits, vocabulary, vocabulary.text_tokens(), 1.0, truncation);
       EXPECT_NEAR(q.log_mass(), std::log(std::accumulate(target.begin(), target.end(), 0.0)), 1e-6);
       expect_proper(q, target);

@@ -67,8 +67,16 @@ inline World stopped_world() {
           {.max_tokens = 3, .stop = {"bb", "abab"}}};
 }
 
+/// Min-p after temperature and top-p, several end tokens, a masked potential.
+inline World min_p_world() {
+  return {"min_p",
+          syllables_model(),
+          {no_doubles(), likes_a()},
+          {.max_tokens = 3, .temperature = 0.8, .top_p = 0.97, .min_p = 0.35}};
+}
+
 inline std::vector<World> all_worlds() {
-  return {letters_world(), truncated_world(), syllables_world(), stopped_world()};
+  return {letters_world(), truncated_world(), syllables_world(), min_p_world(), stopped_world()};
 }
 
 }  // namespace shoal::test

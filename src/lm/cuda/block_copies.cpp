@@ -55,4 +55,10 @@ void DeviceBlockMemory::write(std::span<const std::byte> host, std::byte* to) {
   copies_->stream().wait();
 }
 
+void DeviceBlockMemory::settle() {
+  check(cudaSetDevice(gpu_), "cudaSetDevice");
+  copies_->flush();
+  copies_->stream().wait();
+}
+
 }  // namespace shoal::lm::cuda

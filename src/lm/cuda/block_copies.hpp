@@ -40,6 +40,7 @@ class DeviceBlockMemory final : public BlockMemory {
   void copy(const std::byte* from, std::byte* to, std::size_t bytes) override { copies_->add(from, to, bytes); }
   void read(const std::byte* from, std::span<std::byte> host) const override;
   void write(std::span<const std::byte> host, std::byte* to) override;
+  void settle() override;
 
  private:
   int gpu_;

@@ -1,6 +1,7 @@
 #include "lm/cuda/draws.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "lm/cuda/launches.hpp"
 
@@ -37,7 +38,7 @@ const std::uint32_t* Draws::on_gpu(const std::shared_ptr<const TokenMask>& mask)
   return bits;
 }
 
-void Draws::make(const float* logits, const Sampling& how, std::span<ContextDraws> draws) {
+void Draws::start(const float* logits, const Sampling& how, std::span<ContextDraws> draws) {
   upload(draws);
   launch(SampleTask{.logits = logits,
                     .vocabulary = vocabulary_.size(),
@@ -49,13 +50,17 @@ void Draws::make(const float* logits, const Sampling& how, std::span<ContextDraw
                     .inverse_temperature = static_cast<float>(1.0 / how.temperature),
                     .top_k = how.top_k,
                     .top_p = how.top_p,
+                    .min_p = how.min_p,
                     .draws_begin = begin_.device(),
                     .uniforms = uniforms_.device(),
                     .log_mass = log_mass_.device(),
                     .log_end = log_end_.device(),
                     .tokens = tokens_.device()},
          static_cast<int>(draws.size()), stream_.get());
-  fetch(draws);
+  copy_to_host(log_mass_.device(), log_mass_.host(draws.size()), stream_);
+  copy_to_host(log_end_.device(), log_end_.host(draws.size()), stream_);
+  copy_to_host(tokens_.device(), tokens_.host(draw_count_), stream_);
+  started_ = draws;
 }
 
 void Draws::upload(std::span<const ContextDraws> draws) {
@@ -84,14 +89,13 @@ void Draws::upload(std::span<const ContextDraws> draws) {
   uniforms_.upload(draw_count_, stream_);
 }
 
-void Draws::fetch(std::span<ContextDraws> draws) {
+void Draws::finish() {
+  const auto draws = std::exchange(started_, {});
+  if (draws.empty()) return;
+  stream_.wait();
   const std::size_t rows = draws.size();
   const auto mass = log_mass_.host(rows), end = log_end_.host(rows);
   const auto tokens = tokens_.host(draw_count_);
-  copy_to_host(log_mass_.device(), mass, stream_);
-  copy_to_host(log_end_.device(), end, stream_);
-  copy_to_host(tokens_.device(), tokens, stream_);
-  stream_.wait();
   std::size_t next = 0;
   for (std::size_t r = 0; r < rows; ++r) {
     ContextDraws& one = draws[r];

@@ -14,13 +14,15 @@ class Draws {
  public:
   /// @param vocabulary outlives this object
   Draws(const Vocabulary& vocabulary, const Stream& stream);
-  /// Draws from rows of @p logits, [draws.size(), vocabulary size], on the GPU. Waits for the results.
-  void make(const float* logits, const Sampling& how, std::span<ContextDraws> draws);
+  /// Starts to draw from rows of @p logits, [draws.size(), vocabulary size], on the GPU. What was started before must
+  /// be finished.
+  void start(const float* logits, const Sampling& how, std::span<ContextDraws> draws);
+  /// Waits for the results and puts them where start() was told; nothing if nothing was started.
+  void finish();
 
  private:
   const std::uint32_t* on_gpu(const std::shared_ptr<const TokenMask>& mask);
   void upload(std::span<const ContextDraws> draws);
-  void fetch(std::span<ContextDraws> draws);
 
   const Vocabulary& vocabulary_;
   const Stream& stream_;
@@ -34,6 +36,7 @@ class Draws {
   StepList<int> begin_, tokens_;
   StepList<double> uniforms_, log_mass_, log_end_;
   std::size_t draw_count_ = 0;
+  std::span<ContextDraws> started_;
 };
 
 }  // namespace shoal::lm::cuda

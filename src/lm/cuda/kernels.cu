@@ -163,6 +163,13 @@ void prepare_kernels(int head_dim, int vocabulary) {
   };
   allow(reinterpret_cast<const void*>(attention_kernel_for(head_dim)), attention_bytes(head_dim));
   allow(reinterpret_cast<const void*>(sample_kernel), sample_scratch_bytes(vocabulary));
+  // CUDA loads a kernel when it is first used, and that must not be while a graph is recorded.
+  const auto load = [](auto*... kernels) {
+    cudaFuncAttributes ignored{};
+    (check(cudaFuncGetAttributes(&ignored, reinterpret_cast<const void*>(kernels)), "cudaFuncGetAttributes"), ...);
+  };
+  load(embed_kernel, norm_kernel, rotation_kernel, place_kernel, attention_kernel_for(head_dim), merge_kernel,
+       activation_kernel, quantize_kernel, scale_kernel, copy_kernel, sample_kernel);
 }
 
 }  // namespace shoal::lm::cuda

@@ -33,7 +33,7 @@ struct CompareTask {
 };
 void launch(const CompareTask& task, int rows, cudaStream_t stream);
 
-/// Once per process and GPU, before the first launch: shared memory beyond the default.
+/// Once per process and GPU, before the first launch: loads them, and allows shared memory beyond the default.
 void prepare_kernels(int head_dim, int vocabulary);
 
 }  // namespace shoal::lm::cuda

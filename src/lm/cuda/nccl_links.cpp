@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/stopwatch.hpp"
 #include "lm/cuda/memory.hpp"
 
 namespace shoal::lm::cuda {
@@ -13,9 +14,19 @@ namespace {
 
 static_assert(sizeof(GpuLinkId) == sizeof(ncclUniqueId));
 
+/// Longest wait for the others at the end, when nothing depends on them any more.
+constexpr double leaving_s = 10.0;
+
 [[noreturn]] void fail(const char* what, const std::string& why) {
   throw Error(ExitCode::lost, std::string("the GPUs of the ranks cannot reach each other (") + what + ": " + why +
                                   ") see the messages of the other ranks; NCCL_DEBUG=INFO shows more");
+}
+
+/// Something to do while waiting that throws after @p seconds.
+Meanwhile patience(double seconds, const char* what) {
+  return [watch = Stopwatch(), seconds, what] {
+    if (watch.seconds() > seconds) fail(what, "a rank has not come within " + std::to_string(seconds) + " s");
+  };
 }
 
 /// Calls return at once and go on in the background (ncclInProgress); everything here polls, so that a lost peer is
@@ -23,26 +34,24 @@ static_assert(sizeof(GpuLinkId) == sizeof(ncclUniqueId));
 class NcclLinks final : public GpuLinks {
  public:
   NcclLinks(const GpuLinkId& id, int rank, int size, int gpu, double patience_s)
-      : gpu_((use(gpu), gpu)), patience_s_(patience_s) {
+      : gpu_((use(gpu), gpu)), leaving_s_(std::min(patience_s, leaving_s)) {
     ncclUniqueId nccl_id;
     std::memcpy(&nccl_id, id.data(), sizeof nccl_id);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    const ncclResult_t result = ncclCommInitRankConfig(&comm_, size, nccl_id, rank, &config);
-    try {
-      require(result, "ncclCommInitRankConfig");
-      wait_for_calls("joining");
-    } catch (...) {
-      abort();
-      throw;
-    }
+    guarded([&] {
+      require(ncclCommInitRankConfig(&comm_, size, nccl_id, rank, &config), "ncclCommInitRankConfig");
+      wait_for_calls("joining", patience(patience_s, "joining"));
+    });
   }
   ~NcclLinks() override {
     if (comm_ == nullptr) return;
     try {
-      wait("leaving");
+      use(gpu_);
+      const Meanwhile meanwhile = patience(leaving_s_, "leaving");
+      wait_for_stream("leaving", meanwhile);
       require(ncclCommFinalize(comm_), "leaving");
-      wait_for_calls("leaving");
+      wait_for_calls("leaving", meanwhile);
       ncclCommDestroy(std::exchange(comm_, nullptr));
     } catch (...) {
       abort();
@@ -51,58 +60,57 @@ class NcclLinks final : public GpuLinks {
   NcclLinks(const NcclLinks&) = delete;
   NcclLinks& operator=(const NcclLinks&) = delete;
 
-  void allreduce_sum(std::span<std::uint64_t> values) override { allreduce(values, ncclUint64, ncclSum); }
-  void allreduce_max(std::span<double> values) override { allreduce(values, ncclFloat64, ncclMax); }
-
-  void start_exchange(std::span<const GpuParcel> sends, std::span<const GpuParcel> receives) override {
+  void allreduce_max(std::span<double> values, const Meanwhile& meanwhile) override {
     use(gpu_);
-    call("exchange", [&] {
+    scratch_.reserve(values.size());
+    const auto host = scratch_.host(values.size());
+    std::copy(values.begin(), values.end(), host.begin());
+    scratch_.upload(values.size(), stream_);
+    start("allreduce", meanwhile, [&] {
+      return ncclAllReduce(scratch_.device(), scratch_.device(), values.size(), ncclFloat64, ncclMax, comm_,
+                           stream_.get());
+    });
+    copy_to_host(scratch_.device(), host, stream_);
+    guarded([&] { wait_for_stream("allreduce", meanwhile); });
+    std::copy(host.begin(), host.end(), values.begin());
+  }
+
+  void start_exchange(std::span<const GpuParcel> sends, std::span<const GpuParcel> receives,
+                      const Meanwhile& meanwhile) override {
+    use(gpu_);
+    start("exchange", meanwhile, [&] {
       ncclGroupStart();
       for (const GpuParcel& p : receives) ncclRecv(p.at, p.bytes, ncclInt8, p.peer, comm_, stream_.get());
       for (const GpuParcel& p : sends) ncclSend(p.at, p.bytes, ncclInt8, p.peer, comm_, stream_.get());
-      return ncclGroupEnd();
+      return ncclGroupEnd();  // tells of the others' errors too
     });
   }
   bool exchange_done() override {
     use(gpu_);
-    check_peers("exchange");
-    const cudaError_t state = cudaStreamQuery(stream_.get());
-    if (state != cudaErrorNotReady) check(state, "exchange");
-    return state == cudaSuccess;
+    bool done = false;
+    guarded([&] { done = check_peers("exchange") != ncclInProgress && stream_is_done("exchange"); });
+    return done;
   }
-  void finish_exchange() override { wait("exchange"); }
+
+  double time_exchange(int to, int from, std::size_t bytes, const Meanwhile& meanwhile) override {
+    use(gpu_);
+    const Array<std::byte> outgoing(bytes), incoming(bytes);
+    const GpuParcel send{to, outgoing.data(), bytes}, receive{from, incoming.data(), bytes};
+    const Stopwatch watch;
+    start_exchange({&send, 1}, {&receive, 1}, meanwhile);
+    guarded([&] { wait_for_stream("exchange", meanwhile); });
+    return watch.seconds();
+  }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   static void use(int gpu) { check(cudaSetDevice(gpu), "cudaSetDevice"); }
 
-  template <class T>
-  void allreduce(std::span<T> values, ncclDataType_t type, ncclRedOp_t operation) {
-    use(gpu_);
-    if (scratch_.size() < values.size_bytes()) scratch_ = Array<std::byte>(values.size_bytes());
-    const auto bytes = std::as_writable_bytes(values);
-    copy_to_device(std::span<const std::byte>(bytes), scratch_.data(), stream_);
-    call("allreduce", [&] {
-      return ncclAllReduce(scratch_.data(), scratch_.data(), values.size(), type, operation, comm_, stream_.get());
-    });
-    wait("allreduce");  // before the copy, which would wait without looking at the peers
-    copy_to_host(scratch_.data(), bytes, stream_);
-    stream_.wait();
-  }
-
   template <class Call>
-  void call(const char* what, const Call& start) {
-    if (comm_ == nullptr) fail(what, "the links are gone after an earlier error");
+  void start(const char* what, const Meanwhile& meanwhile, const Call& call) {
     guarded([&] {
-      require(start(), what);
-      wait_for_calls(what);
-    });
-  }
-  void wait(const char* what) {
-    guarded([&] {
-      const auto end = deadline();
-      while (!exchange_done()) rest(what, end);
+      if (comm_ == nullptr) fail(what, "the links are gone after an earlier error");
+      require(call(), what);
+      wait_for_calls(what, meanwhile);
     });
   }
   /// After an error nothing that is under way will end by itself.
@@ -131,23 +139,30 @@ class NcclLinks final : public GpuLinks {
     require(state, what);
     return state;
   }
-  void wait_for_calls(const char* what) const {
-    const auto end = deadline();
-    while (check_peers(what) == ncclInProgress) rest(what, end);
+  bool stream_is_done(const char* what) const {
+    const cudaError_t state = cudaStreamQuery(stream_.get());
+    if (state != cudaErrorNotReady) check(state, what);
+    return state == cudaSuccess;
   }
-  [[nodiscard]] Clock::time_point deadline() const {
-    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(patience_s_));
+  void wait_for_calls(const char* what, const Meanwhile& meanwhile) const {
+    while (check_peers(what) == ncclInProgress) rest(meanwhile);
   }
-  void rest(const char* what, Clock::time_point end) const {
-    if (Clock::now() > end) fail(what, "a rank has not come within " + std::to_string(patience_s_) + " s");
+  void wait_for_stream(const char* what, const Meanwhile& meanwhile) const {
+    while (!stream_is_done(what)) {
+      check_peers(what);
+      rest(meanwhile);
+    }
+  }
+  static void rest(const Meanwhile& meanwhile) {
+    meanwhile();
     std::this_thread::yield();
   }
 
   int gpu_;
-  double patience_s_;
+  double leaving_s_;
   Stream stream_;
   ncclComm_t comm_ = nullptr;
-  Array<std::byte> scratch_;
+  StepList<double> scratch_;
 };
 
 }  // namespace

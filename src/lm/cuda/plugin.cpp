@@ -73,4 +73,10 @@ std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& conf
   return loaded_plugin().plugin->load_transformer(config, std::move(weights), options);
 }
 
+GpuLinkId make_gpu_link_id() { return loaded_plugin().plugin->make_link_id(); }
+
+std::unique_ptr<GpuLinks> join_gpu_links(const GpuLinkId& id, int rank, int size, int gpu, double patience_s) {
+  return loaded_plugin().plugin->join_links(id, rank, size, gpu, patience_s);
+}
+
 }  // namespace shoal::lm

@@ -26,7 +26,7 @@ struct CudaPlugin {
 
 /// Of the classes that cross the border and of the compiler that laid them out; checked before anything else is called.
 /// The number rises whenever one of the classes changes.
-#define SHOAL_CUDA_ABI "shoal 1, " __VERSION__
+#define SHOAL_CUDA_ABI "shoal 2, " __VERSION__
 
 /// Names of the plugin's two entry points: `const char* shoal_cuda_abi()`, `const CudaPlugin* shoal_cuda_plugin()`.
 inline constexpr const char* cuda_abi_symbol = "shoal_cuda_abi";
@@ -42,5 +42,12 @@ std::string cuda_problem(int gpu);
 std::unique_ptr<Transformer> load_cuda_transformer(const TransformerConfig& config,
                                                    std::shared_ptr<const Safetensors> weights,
                                                    const LoadOptions& options);
+
+/// As GpuLinks says, by the plugin. Only where cuda_problem() has found none.
+GpuLinkId make_gpu_link_id();
+/// Collective: returns when all @p size ranks have come.
+/// @param gpu its number among those that the process sees @param patience_s how long to wait for the others
+/// @throws Error
+std::unique_ptr<GpuLinks> join_gpu_links(const GpuLinkId& id, int rank, int size, int gpu, double patience_s);
 
 }  // namespace shoal::lm

@@ -152,33 +152,41 @@ class CudaTransformer final : public Transformer {
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* /*buffers*/,
                std::span<float> logits) const override {
-    compute(rows, pool, [&](std::size_t count) {
+    compute(rows, pool, [&](std::size_t count, bool /*last*/) {
       const std::size_t size = count * static_cast<std::size_t>(config_.vocabulary_size);
       copy_to_host(activations_.logits.data(), logits.first(size), stream_);
       logits = logits.subspan(size);
+      stream_.wait();
     });
   }
 
-  void sample(std::span<const TokenRow> rows, BlockPool* pool, const Sampling& how,
-              std::span<ContextDraws> draws) const override {
-    compute(rows, pool, [&](std::size_t count) {
-      if (count > 0) draws_->make(activations_.logits.data(), how, draws.first(count));
+  void start_sampling(std::span<const TokenRow> rows, BlockPool* pool, const Sampling& how,
+                      std::span<ContextDraws> draws) const override {
+    compute(rows, pool, [&](std::size_t count, bool last) {
+      if (count > 0) draws_->start(activations_.logits.data(), how, draws.first(count));
       draws = draws.subspan(count);
+      if (!last) finish_sampling();
     });
+  }
+  void finish_sampling() const override {
+    gpu_.use();
+    stream_.wait();
+    draws_->finish();
   }
 
  private:
-  /// Calls take(n) when the logits of the next n rows that want them are on their way.
+  /// Calls take(n, whether they are the last) when the logits of the next n rows that want them are on their way; it is
+  /// to wait for them, but for the last ones.
   template <class Take>
   void compute(std::span<const TokenRow> rows, BlockPool* pool, const Take& take) const {
     gpu_.use();
+    stream_.wait();  // for what an error may have left unfinished
     copies_.flush();
     while (!rows.empty()) {
       auto chunk = rows.first(std::min<std::size_t>(rows.size(), most_rows));
       chunk = chunk.first(AttentionPlanner::rows_that_fit(chunk, most_slots));
-      take(pass(chunk, pool));
-      stream_.wait();
       rows = rows.subspan(chunk.size());
+      take(pass(chunk, pool), rows.empty());
     }
   }
 

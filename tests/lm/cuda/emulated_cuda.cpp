@@ -1,24 +1,70 @@
-// The functions of the CUDA runtime and of cuBLASLt that the plugin calls, on the host: memory is memory, streams do
-// everything at once, kernels run on emulated blocks of threads, products are sums in float. So the plugin's own code,
-// down to its recorded graphs, computes whole models where there is no GPU. What it cannot show is what depends on real
-// asynchrony, and speed.
+// The functions of the CUDA runtime and of cuBLASLt that the plugin calls, on the host: memory is memory, kernels run
+// on emulated blocks of threads, products are sums in float. So the plugin's own code, down to its recorded graphs,
+// computes whole models where there is no GPU. Streams are as late as CUDA allows: nothing that is put into one is done
+// before somebody waits for it, so what is read too early, or written over too early, is wrong here every time.
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "lm/cuda/emulated_block.hpp"
 #include "lm/cuda/launches.hpp"
 
 namespace shoal::lm::cuda {
-namespace {
+
+/// Of the emulated NCCL, where there is one.
+[[gnu::weak]] bool exchange_under_way();
 
 using Work = std::vector<std::function<void()>>;
+
+}  // namespace shoal::lm::cuda
+
+/// What the opaque handles point to.
+struct CUstream_st {
+  shoal::lm::cuda::Work work;
+};
+struct CUgraph_st {
+  shoal::lm::cuda::Work work;
+};
+struct CUgraphExec_st {
+  std::shared_ptr<const shoal::lm::cuda::Work> work;
+};
+
+namespace shoal::lm::cuda {
+
+/// Does what is in a stream.
+void run(cudaStream_t stream) {
+  for (const auto& work : std::exchange(stream->work, {})) work();
+}
+
+namespace {
+
+std::set<cudaStream_t>& streams() {
+  static std::set<cudaStream_t> all;
+  return all;
+}
+void run_all() {
+  for (const cudaStream_t stream : streams()) run(stream);
+}
+
+/// Begin and end of memory that copies go on reading or writing after their calls; other memory of the host is copied
+/// at once, or waited for.
+std::map<const std::byte*, const std::byte*>& pinned() {
+  static std::map<const std::byte*, const std::byte*> all;
+  return all;
+}
+bool is_pinned(const void* at) {
+  const auto* address = static_cast<const std::byte*>(at);
+  auto after = pinned().upper_bound(address);
+  return after != pinned().begin() && address < (--after)->second;
+}
 
 /// What is being recorded, if anything is.
 Work*& recording() {
@@ -26,57 +72,55 @@ Work*& recording() {
   return work;
 }
 
-void put_into_stream(std::function<void()> work) {
-  if (recording() != nullptr)
-    recording()->push_back(std::move(work));
-  else
-    work();
+void put_into(cudaStream_t stream, std::function<void()> work) {
+  (recording() != nullptr ? *recording() : stream->work).push_back(std::move(work));
 }
 
 template <class Body>
-void put_kernel(int blocks, int threads, Body body) {
-  put_into_stream([=] { emulate(blocks, threads, ThreadOrder::shuffled, [&](EmulatedBlock& block) { body(block); }); });
+void put_kernel(cudaStream_t stream, int blocks, int threads, Body body) {
+  put_into(stream,
+           [=] { emulate(blocks, threads, ThreadOrder::shuffled, [&](EmulatedBlock& block) { body(block); }); });
 }
 
 constexpr int row_threads = 64;
 
 }  // namespace
 
-void launch(const EmbedTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { embed(block, task); });
+void launch(const EmbedTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { embed(block, task); });
 }
-void launch(const NormTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { normalize(block, task); });
+void launch(const NormTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { normalize(block, task); });
 }
-void launch(const RotationTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, 32, [=](EmulatedBlock& block) { find_rotations(block, task); });
+void launch(const RotationTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, 32, [=](EmulatedBlock& block) { find_rotations(block, task); });
 }
-void launch(const PlaceTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { place_token(block, task); });
+void launch(const PlaceTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { place_token(block, task); });
 }
-void launch(const AttentionTask& task, int blocks, cudaStream_t) {
-  put_kernel(blocks, 32 * attention_warps, [=](EmulatedBlock& block) { attend<16>(block, task); });
+void launch(const AttentionTask& task, int blocks, cudaStream_t stream) {
+  put_kernel(stream, blocks, 32 * attention_warps, [=](EmulatedBlock& block) { attend<16>(block, task); });
 }
-void launch(const MergeTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { merge_windows(block, task); });
+void launch(const MergeTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { merge_windows(block, task); });
 }
-void launch(const ActivationTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { activate(block, task); });
+void launch(const ActivationTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { activate(block, task); });
 }
-void launch(const QuantizeTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { quantize(block, task); });
+void launch(const QuantizeTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { quantize(block, task); });
 }
-void launch(const ScaleTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, row_threads, [=](EmulatedBlock& block) { scale_sums(block, task); });
+void launch(const ScaleTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { scale_sums(block, task); });
 }
-void launch(const CopyTask& task, int copies, cudaStream_t) {
-  put_kernel(copies, row_threads, [=](EmulatedBlock& block) { copy_block(block, task); });
+void launch(const CopyTask& task, int copies, cudaStream_t stream) {
+  put_kernel(stream, copies, row_threads, [=](EmulatedBlock& block) { copy_block(block, task); });
 }
-void launch(const SampleTask& task, int rows, cudaStream_t) {
-  put_kernel(rows, 64, [=](EmulatedBlock& block) { sample(block, task); });
+void launch(const SampleTask& task, int rows, cudaStream_t stream) {
+  put_kernel(stream, rows, 64, [=](EmulatedBlock& block) { sample(block, task); });
 }
-void launch(const CompareTask& task, int rows, cudaStream_t) {
-  put_into_stream([=] {
+void launch(const CompareTask& task, int rows, cudaStream_t stream) {
+  put_into(stream, [=] {
     for (int r = 0; r < rows; ++r)
       for (int i = 0; i < task.n; ++i)
         *task.differences += task.rows[r * task.n + i] != task.expected[r % task.period * task.n + i] ? 1 : 0;
@@ -87,17 +131,7 @@ void prepare_kernels(int, int) {}
 }  // namespace shoal::lm::cuda
 
 using shoal::lm::Bf16;
-using shoal::lm::cuda::put_into_stream;
-using shoal::lm::cuda::recording;
-using shoal::lm::cuda::Work;
-
-/// What the opaque handles point to.
-struct CUgraph_st {
-  Work work;
-};
-struct CUgraphExec_st {
-  Work work;
-};
+using namespace shoal::lm::cuda;
 
 extern "C" {
 
@@ -119,24 +153,58 @@ cudaError_t cudaMalloc(void** at, std::size_t bytes) {
   std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 22U));
   return cudaSuccess;
 }
+/// Waits for the whole GPU.
 cudaError_t cudaFree(void* at) {
+  run_all();
   std::free(at);
   return cudaSuccess;
 }
-cudaError_t cudaMallocHost(void** at, std::size_t bytes) { return cudaMalloc(at, bytes); }
-cudaError_t cudaFreeHost(void* at) { return cudaFree(at); }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  std::memmove(to, from, bytes);
+cudaError_t cudaMallocHost(void** at, std::size_t bytes) {
+  (void)cudaMalloc(at, bytes);
+  const auto* begin = static_cast<const std::byte*>(*at);
+  pinned()[begin] = begin + bytes;
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t) {
-  std::memset(at, value, bytes);
+cudaError_t cudaFreeHost(void* at) {
+  pinned().erase(static_cast<const std::byte*>(at));
+  return cudaFree(at);
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {
+    const auto* first = static_cast<const std::byte*>(from);
+    put_into(stream,
+             [=, staged = std::vector<std::byte>(first, first + bytes)] { std::memcpy(to, staged.data(), bytes); });
+    return cudaSuccess;
+  }
+  put_into(stream, [=] { std::memmove(to, from, bytes); });
+  if (kind == cudaMemcpyDeviceToHost && !is_pinned(to)) run(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t stream) {
+  put_into(stream, [=] { std::memset(at, value, bytes); });
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new CUstream_st;
+  streams().insert(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  run(stream);
+  streams().erase(stream);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  run(stream);
+  return cudaSuccess;
+}
+/// The only stream that is asked is the one of the exchanges.
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  if (exchange_under_way != nullptr && exchange_under_way()) return cudaErrorNotReady;
+  run(stream);
+  return cudaSuccess;
+}
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
   recording() = new Work;
   return cudaSuccess;
@@ -147,7 +215,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-  *executable = new CUgraphExec_st{graph->work};
+  *executable = new CUgraphExec_st{std::make_shared<const Work>(graph->work)};
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -158,8 +226,10 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete executable;
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
-  for (const auto& work : executable->work) work();
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  put_into(stream, [all = executable->work] {
+    for (const auto& work : *all) work();
+  });
   return cudaSuccess;
 }
 }
@@ -190,11 +260,27 @@ float load(const void* data, cudaDataType type, std::uint64_t index) {
   return static_cast<const float*>(data)[index];
 }
 
+std::size_t bytes_of(cudaDataType type) { return type == CUDA_R_8I ? 1 : type == CUDA_R_16BF ? 2 : 4; }
+
+/// Rows of probes repeat: most of the time of loading a model would go into them.
+bool repeats_the_fourth_before(std::size_t row, const Layout& b, const void* x, float beta, const Layout& d, void* y) {
+  constexpr std::size_t period = 4;
+  if (row < period || beta != 0.0F) return false;
+  const std::size_t in = static_cast<std::size_t>(b.stride) * bytes_of(b.type);
+  const std::size_t out = static_cast<std::size_t>(d.stride) * bytes_of(d.type);
+  const auto* from = static_cast<const std::byte*>(x) + row * in;
+  if (std::memcmp(from, from - period * in, in) != 0) return false;
+  auto* to = static_cast<std::byte*>(y) + row * out;
+  std::memcpy(to, to - period * out, out);
+  return true;
+}
+
 /// Column-major: D [n, m] = A^T [k, n]^T B [k, m].
 void multiply(const Product& product, const Layout& a, const void* weights, const Layout& b, const void* x, float beta,
               const Layout& d, void* y) {
   const auto n = static_cast<std::size_t>(d.rows), m = static_cast<std::size_t>(d.columns), k = a.rows;
-  for (std::size_t r = 0; r < m; ++r)
+  for (std::size_t r = 0; r < m; ++r) {
+    if (repeats_the_fourth_before(r, b, x, beta, d, y)) continue;
     for (std::size_t o = 0; o < n; ++o) {
       const std::size_t to = r * static_cast<std::size_t>(d.stride) + o;
       const std::size_t w = o * static_cast<std::size_t>(a.stride), v = r * static_cast<std::size_t>(b.stride);
@@ -213,6 +299,7 @@ void multiply(const Product& product, const Layout& a, const void* weights, cons
       else
         static_cast<float*>(y)[to] = beta == 0.0F ? sum : sum + beta * static_cast<float*>(y)[to];
     }
+  }
 }
 
 }  // namespace
@@ -280,11 +367,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
                               cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
                               const void* beta, const void*, cublasLtMatrixLayout_t, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, std::size_t,
-                              cudaStream_t) {
+                              cudaStream_t stream) {
   const auto product = inside<Product>(desc);
   const auto weights = inside<Layout>(a_layout), x = inside<Layout>(b_layout), y = inside<Layout>(d_layout);
   const float keep = product.integer ? 0.0F : *static_cast<const float*>(beta);
-  put_into_stream([=] { multiply(product, weights, a, x, b, keep, y, d); });
+  put_into(stream, [=] { multiply(product, weights, a, x, b, keep, y, d); });
   return CUBLAS_STATUS_SUCCESS;
 }
 }

@@ -88,6 +88,8 @@ ncclResult_t ncclGroupEnd() {
 namespace shoal::lm::cuda {
 namespace {
 
+const Meanwhile nothing = [] {};
+
 class NcclLinks : public testing::Test {
  protected:
   void SetUp() override { nccl = {}; }
@@ -103,17 +105,18 @@ class NcclLinks : public testing::Test {
   }
 };
 
-TEST_F(NcclLinks, ReduceIntegersBySumsAndNumbersByMaxima) {
+TEST_F(NcclLinks, ReduceByMaximaOfAnyNumberOfValues) {
   const auto links = join();
-  std::vector<std::uint64_t> sums{1, 2, 3};
-  std::vector<double> maxima{-0.5, 7.0};
+  for (const std::size_t size : {2U, 1000U, 1U}) {
+    std::vector<double> values(size, -0.5);
+    values.back() = 7.0;
+    const auto expected = values;
 
-  links->allreduce_sum(sums);
-  links->allreduce_max(maxima);
+    links->allreduce_max(values, nothing);
 
-  EXPECT_EQ(nccl.reductions, (std::vector{ncclSum, ncclMax}));
-  EXPECT_EQ(sums, (std::vector<std::uint64_t>{1, 2, 3}));
-  EXPECT_EQ(maxima, (std::vector{-0.5, 7.0}));
+    EXPECT_EQ(values, expected);
+  }
+  EXPECT_EQ(nccl.reductions, (std::vector{ncclMax, ncclMax, ncclMax}));
 }
 
 TEST_F(NcclLinks, ExchangeParcelsInOneGroup) {
@@ -122,8 +125,7 @@ TEST_F(NcclLinks, ExchangeParcelsInOneGroup) {
   const GpuParcel sends[] = {{0, from.data(), 60}, {0, from.data() + 60, 40}};
   const GpuParcel receives[] = {{0, to.data(), 60}, {0, to.data() + 60, 40}};
 
-  links->start_exchange(sends, receives);
-  links->finish_exchange();
+  links->start_exchange(sends, receives, nothing);
 
   EXPECT_TRUE(links->exchange_done());
   EXPECT_EQ(to, from);
@@ -152,11 +154,26 @@ TEST_F(NcclLinks, ALostPeerEndsThemAtOnce) {
   std::vector<double> values{1.0};
   nccl.state = ncclRemoteError;
 
-  expect_lost([&] { links->allreduce_max(values); });
+  expect_lost([&] { links->allreduce_max(values, nothing); });
   EXPECT_EQ(nccl.aborted, 1);
   nccl.state = ncclSuccess;
-  expect_lost([&] { links->allreduce_max(values); });
-  expect_lost([&] { links->start_exchange({}, {}); });
+  expect_lost([&] { links->allreduce_max(values, nothing); });
+  expect_lost([&] { links->start_exchange({}, {}, nothing); });
+  expect_lost([&] { (void)links->exchange_done(); });
+}
+
+TEST_F(NcclLinks, WhoeverWaitsMayGiveUp) {
+  const auto links = join();
+  std::vector<double> values{1.0};
+  nccl.state = ncclInProgress;
+  int looks = 0;
+  const auto give_up = [&] {
+    if (++looks == 3) throw Error(ExitCode::lost, "enough");
+  };
+
+  expect_lost([&] { links->allreduce_max(values, give_up); });
+  EXPECT_EQ(looks, 3);
+  EXPECT_EQ(nccl.aborted, 1);
 }
 
 TEST_F(NcclLinks, APeerThatDoesNotComeIsNotWaitedForLongerThanThePatience) {

@@ -25,11 +25,12 @@ struct SampleCase {
   bool end_allowed = true;
   bool ties = false;
   float scale = 3.0F;
+  double min_p = 0.0;
 };
 
 std::ostream& operator<<(std::ostream& out, const SampleCase& c) {
-  return out << "V " << c.vocabulary << ", T " << c.temperature << ", k " << c.top_k << ", p " << c.top_p
-             << ", allowed " << c.allowed << (c.end_allowed ? ", end" : "") << (c.ties ? ", ties" : "");
+  return out << "V " << c.vocabulary << ", T " << c.temperature << ", k " << c.top_k << ", p " << c.top_p << ", min p "
+             << c.min_p << ", allowed " << c.allowed << (c.end_allowed ? ", end" : "") << (c.ties ? ", ties" : "");
 }
 
 struct Sampled {
@@ -59,6 +60,7 @@ Sampled sample_emulated(const SampleCase& c, const Vocabulary& vocabulary, const
                         .inverse_temperature = static_cast<float>(1.0 / c.temperature),
                         .top_k = c.top_k,
                         .top_p = c.top_p,
+                        .min_p = c.min_p,
                         .draws_begin = begin,
                         .uniforms = uniforms.data(),
                         .log_mass = log_mass,
@@ -114,7 +116,7 @@ TEST_P(Sample, DrawsFromTheDistributionOfTheRunLoop) {
   const Sampled found = sample_emulated(c, vocabulary, logits, allowed, uniforms, ThreadOrder::forward);
 
   auto storage = logits;
-  const smc::TokenDistribution expected(storage, vocabulary, allowed, c.temperature, {c.top_k, c.top_p});
+  const smc::TokenDistribution expected(storage, vocabulary, allowed, c.temperature, {c.top_k, c.top_p, c.min_p});
   EXPECT_TRUE(found.log_end == expected.log_end() || std::abs(found.log_end - expected.log_end()) < 1e-5);
   if (!std::isfinite(expected.log_mass())) {
     EXPECT_EQ(found.log_mass, expected.log_mass());
@@ -159,7 +161,13 @@ INSTANTIATE_TEST_SUITE_P(
                     SampleCase{1200, {1}, 1.0, 30, 1.0, 1.0, true, true},
                     SampleCase{1200, {1}, 1.0, 0, 0.7, 1.0, true, true},
                     SampleCase{1200, {1}, 1.0, 300, 0.7, 0.5, false, true},
-                    SampleCase{1500, {1}, 1.0, 0, 1.0, 0.01, false, false, 60.0F}));  // hardly any mass allowed
+                    SampleCase{1500, {1}, 1.0, 0, 1.0, 0.01, false, false, 60.0F},  // hardly any mass allowed
+                    SampleCase{1500, {1}, 0.7, 0, 1.0, 1.0, true, false, 3.0F, 0.05},
+                    SampleCase{700, {1, 5, 9}, 2.0, 0, 1.0, 0.5, true, false, 0.1F, 0.9},
+                    SampleCase{1500, {1}, 1.0, 0, 1.0, 1.0, true, true, 3.0F, 1.0},
+                    SampleCase{1500, {1}, 1.0, 40, 0.9, 0.5, false, true, 3.0F, 0.1},
+                    SampleCase{1500, {1}, 1.0, 0, 0.8, 1.0, true, false, 3.0F, 1e-3},
+                    SampleCase{1500, {1}, 1.0, 0, 1.0, 0.01, true, false, 60.0F, 0.1}));
 
 TEST(SampleOfBadLogits, IsNanOrNothing) {
   const SampleCase c{600, {1}};

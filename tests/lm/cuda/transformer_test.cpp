@@ -119,7 +119,8 @@ TEST_P(CudaTree, DrawsAreThoseOfTheLogits) {
     draws[i].uniforms.assign(i, 0.5);
   }
 
-  tree.sample({.temperature = 0.8, .top_k = 0, .top_p = 1.0}, draws);
+  tree.start_sampling({.temperature = 0.8, .top_k = 0, .top_p = 1.0, .min_p = 0.0}, draws);
+  tree.finish_sampling();
 
   for (const ContextDraws& one : draws) {
     auto logits = logits_of(&tree, {one.context}, vocabulary_size);

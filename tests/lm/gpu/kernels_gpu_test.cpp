@@ -202,20 +202,21 @@ TEST_F(KernelsOnGpu, DrawsFromALargeVocabulary) {
   for (int i = 0; i < 16; ++i) uniforms.push_back((i + 0.5) / 16.0);
   const auto* real_bits = on_gpu(real);
   const auto* few_bits = on_gpu(few);
-  for (const auto& [top_k, top_p] : {std::pair{0, 1.0}, {50, 1.0}, {0, 0.9}, {100, 0.5}}) {
+  for (const auto& [top_k, top_p, min_p] :
+       {std::tuple{0, 1.0, 0.0}, {50, 1.0, 0.0}, {0, 0.9, 0.0}, {100, 0.5, 0.0}, {0, 1.0, 0.05}}) {
     std::vector<double> mass(3), end(3);
     std::vector<int> tokens(16);
     const std::uint32_t* masks[] = {real.data(), few.data(), real.data()};
-    SampleTask task{logits.data(), vocabulary, real.data(), masks,        end_allowed.data(), ends.data(), 1,
-                    1.25F,         top_k,      top_p,       begin.data(), uniforms.data(),    mass.data(), end.data(),
-                    tokens.data()};
+    SampleTask task{logits.data(), vocabulary,   real.data(), masks, end_allowed.data(), ends.data(),     1,
+                    1.25F,         top_k,        top_p,       min_p, begin.data(),       uniforms.data(), mass.data(),
+                    end.data(),    tokens.data()};
     emulate(rows, sampling_threads, ThreadOrder::forward, [&](EmulatedBlock& block) { sample(block, task); });
     const double* found_mass = on_gpu(std::vector<double>(3));
     const double* found_end = on_gpu(std::vector<double>(3));
     const int* found_tokens = on_gpu(std::vector<int>(16));
     launch(SampleTask{on_gpu(logits), vocabulary, real_bits,
                       on_gpu(std::vector<const std::uint32_t*>{real_bits, few_bits, real_bits}), on_gpu(end_allowed),
-                      on_gpu(ends), 1, 1.25F, top_k, top_p, on_gpu(begin), on_gpu(uniforms),
+                      on_gpu(ends), 1, 1.25F, top_k, top_p, min_p, on_gpu(begin), on_gpu(uniforms),
                       const_cast<double*>(found_mass), const_cast<double*>(found_end), const_cast<int*>(found_tokens)},
            rows, stream.get());
     const auto found = fetch(found_mass, 3), found_ends = fetch(found_end, 3);

@@ -1,8 +1,9 @@
 // Draws from rows of logits where they are, so that only tokens and a few numbers per row travel to the host. What is
 // drawn from is the distribution of smc/token_distribution.hpp: the model at a temperature over the tokens with text
 // and the end of sequence (the sum over all end tokens), restricted to the allowed ones, then to the top k, then to the
-// smallest set of mass top_p. One block of threads per row; tokens are taken in chunks of 512, a chunk by a warp, and
-// all sums have a fixed order. Every draw inverts the cumulative distribution at a number of its particle's own.
+// smallest set of mass top_p, then to those at least min_p times as probable as the best one. One block of threads per
+// row; tokens are taken in chunks of 512, a chunk by a warp, and all sums have a fixed order. Every draw inverts the
+// cumulative distribution at a number of its particle's own.
 #pragma once
 
 #include "lm/cuda/kernels/reductions.hpp"
@@ -23,6 +24,7 @@ struct SampleTask {
   float inverse_temperature;
   int top_k;               ///< 0: off
   double top_p;            ///< 1: off
+  double min_p;            ///< 0: off
   const int* draws_begin;  ///< by row, and one more: its entries of uniforms
   const double* uniforms;
   double* log_mass;  ///< by row: ln of what the restricted distribution covers of the whole
@@ -146,6 +148,11 @@ SHOAL_DEVICE void accumulate(Block& block, T* values, int count) {
 }
 
 SHOAL_DEVICE std::uint32_t key_of(float weight) { return std::bit_cast<std::uint32_t>(weight); }
+/// Of the smallest weight that is not below @p weight, which is positive.
+SHOAL_DEVICE std::uint32_t least_key(double weight) {
+  const auto rounded = static_cast<float>(weight);
+  return key_of(rounded) + (static_cast<double>(rounded) < weight ? 1U : 0U);
+}
 SHOAL_DEVICE unsigned long long mass_of(float weight) {
   return static_cast<unsigned long long>(static_cast<double>(weight) * 1099511627776.0 + 0.5);
 }
@@ -320,7 +327,7 @@ SHOAL_DEVICE void truncate(Block& block, const SampleTask& task, const SampleRow
                            float top, double end) {
   const auto chunks = sample_chunks(task.vocabulary);
   const auto end_float = static_cast<float>(end);
-  *s.threshold = {};
+  if (block.thread() == 0) *s.threshold = {};
   block.sync();
   if (task.top_k > 0) {
     select(block, task, row, s, top, end_float, static_cast<std::uint32_t>(task.top_k), 0);
@@ -339,6 +346,13 @@ SHOAL_DEVICE void truncate(Block& block, const SampleTask& task, const SampleRow
       else if (s.threshold->key == first.key && first.ties < s.threshold->ties)
         s.threshold->ties = first.ties;
     }
+    block.sync();
+    sum_kept(block, task, row, s, top);
+  }
+  if (task.min_p > 0.0) {
+    // The best outcome has weight 1, or it is the end with more.
+    const std::uint32_t least = least_key(task.min_p * (end > 1.0 ? end : 1.0));
+    if (block.thread() == 0 && s.threshold->key < least) *s.threshold = {least - 1, 0};
     block.sync();
     sum_kept(block, task, row, s, top);
   }
@@ -363,7 +377,7 @@ SHOAL_DEVICE void sample(Block& block, const SampleTask& task) {
   const double total = s.real_sums[chunks - 1] + end_weight(task, row, real_top);
   double end = row.end_allowed ? end_weight(task, row, top) : 0.0;
 
-  const bool truncated = task.top_k > 0 || task.top_p < 1.0;
+  const bool truncated = task.top_k > 0 || task.top_p < 1.0 || task.min_p > 0.0;
   if (!truncated && block.thread() == 0) *s.threshold = {};
   block.sync();
   if (!truncated)
