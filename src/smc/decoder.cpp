@@ -46,22 +46,23 @@ void Decoder::advance(Population* population, std::uint32_t step, std::size_t ma
 /// The CPU makes one part ready and deals with what was drawn for another while the processor computes.
 void Decoder::advance_in_parts(Population* population, std::uint32_t step, std::size_t made) {
   const Stopwatch watch;
-  std::vector<Row> rows = distinct_rows(population, made);
+  const auto next_rows = [&] {
+    std::vector<Row> rows = distinct_rows(population, made);
+    if (!rows.empty() || !under_way_ || under_way_->made == made) return rows;
+    settle();
+    return distinct_rows(population, made);
+  };
+  std::vector<Row> rows = next_rows();
   const auto parts = static_cast<std::size_t>(part_count_.parts());
-  const std::size_t at_once = (rows.size() + (under_way_ ? under_way_->draws() : 0) + parts - 1) / parts;
-  for (;;) {
-    if (rows.empty() && under_way_ && under_way_->made != made) {
-      settle();
-      rows = distinct_rows(population, made);
-    }
-    if (rows.empty()) return part_count_.took(watch.seconds());
-    rows.resize(std::min(rows.size(), std::max<std::size_t>(at_once, 1)));
+  const std::size_t at_once = (rows.size() + (under_way_ ? under_way_->rows.size() : 0) + parts - 1) / parts;
+  for (; !rows.empty(); rows = next_rows()) {
+    rows.resize(std::min(rows.size(), at_once));
     Part next = prepare(std::move(rows), step, made);
     const Draws before = finish();
     start(std::move(next));
     apply(before);
-    rows = distinct_rows(population, made);
   }
+  part_count_.took(watch.seconds());
 }
 
 void Decoder::settle() { apply(finish()); }
@@ -106,12 +107,6 @@ std::vector<Decoder::Draw> Decoder::draw_here(std::span<const Row> rows, std::ui
   std::vector<Draw> draws;
   for (const auto& row : by_row) draws.insert(draws.end(), row.begin(), row.end());
   return draws;
-}
-
-std::size_t Decoder::Part::draws() const {
-  std::size_t sum = 0;
-  for (const ContextDraws& one : sampled) sum += one.uniforms.size();
-  return sum;
 }
 
 Decoder::Part Decoder::prepare(std::vector<Row> rows, std::uint32_t step, std::size_t made) {

@@ -77,8 +77,6 @@ class Decoder {
     std::vector<ContextDraws> sampled;
     std::uint32_t step = 0;
     std::size_t made = 0;
-
-    [[nodiscard]] std::size_t draws() const;
   };
 
   [[nodiscard]] static std::vector<Row> distinct_rows(Population* population, std::size_t made);

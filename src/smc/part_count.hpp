@@ -19,7 +19,7 @@ class PartCount {
   void took(double seconds) {
     if (++steps_ < settling) return;  // began with what the other way had left under way
     std::optional<double>& mine = seconds_[split_ ? 1 : 0];
-    mine = mine ? 0.75 * *mine + 0.25 * seconds : seconds;
+    mine = mine && steps_ > settling ? 0.75 * *mine + 0.25 * seconds : seconds;
     const auto& other = seconds_[split_ ? 0 : 1];
     if (other && *other >= *mine && steps_ < retry) return;
     split_ = !split_;

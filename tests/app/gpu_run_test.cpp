@@ -42,7 +42,7 @@ class GpuRun : public testing::Test {
                                      "--particles",
                                      "11",
                                      "--max-tokens",
-                                     "28",
+                                     "22",
                                      "--ess-threshold",
                                      "2",
                                      "--seed",
@@ -85,13 +85,14 @@ TEST_F(GpuRun, HasTheSameBitsOverNcclAndMpiInAnyNumberOfParts) {
   EXPECT_EQ(answer(0, 1, {"--workers", "3"}).particles, alone.particles);
   for (const int ranks : {2, 3, 4}) {
     const std::string workers = std::to_string(ranks % 2 + 1);
-    const Answer nccl = answer(ranks, 4, {"--workers", workers}), mpi = answer(ranks, 1, {"--workers", workers});
+    const Answer nccl = answer(ranks, 4, {"--workers", workers});
     EXPECT_EQ(count(nccl.log, over_nccl), 1) << nccl.log << nccl.err;
     EXPECT_GT(count(nccl.log, "moved "), count(nccl.log, "moved 0 ")) << nccl.log;
-    EXPECT_EQ(count(mpi.log, over_mpi), 1) << mpi.log << mpi.err;
     EXPECT_EQ(nccl.particles, alone.particles) << ranks << " ranks";
-    EXPECT_EQ(mpi.particles, alone.particles) << ranks << " ranks";
   }
+  const Answer mpi = answer(3, 2);
+  EXPECT_EQ(count(mpi.log, over_mpi), 1) << mpi.log << mpi.err;
+  EXPECT_EQ(mpi.particles, alone.particles);
 }
 
 TEST_F(GpuRun, GoesOnWhileBlocksTravel) {

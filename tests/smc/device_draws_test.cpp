@@ -1,6 +1,7 @@
 // Runs on a model whose processor draws by itself: the same answers as where the run loop draws from the logits.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 
 #include "smc/run.hpp"
@@ -13,8 +14,8 @@ namespace {
 /// Draws as a GPU does, with the run loop's own distribution.
 class DrawingTree final : public ContextTree {
  public:
-  DrawingTree(const Vocabulary& vocabulary, std::unique_ptr<ContextTree> tree, int* sampled)
-      : vocabulary_(vocabulary), tree_(std::move(tree)), sampled_(sampled) {}
+  DrawingTree(const Vocabulary& vocabulary, std::unique_ptr<ContextTree> tree, int* sampled, bool* at_work)
+      : vocabulary_(vocabulary), tree_(std::move(tree)), sampled_(sampled), at_work_(at_work) {}
 
   [[nodiscard]] ContextId root() const override { return tree_->root(); }
   ContextId extend(ContextId parent, TokenId token) override { return tree_->extend(parent, token); }
@@ -29,8 +30,10 @@ class DrawingTree final : public ContextTree {
     EXPECT_TRUE(under_way_.empty()) << "two passes at a time";
     how_ = how;
     under_way_ = draws;
+    *at_work_ = true;
   }
   void finish_sampling() override {
+    *at_work_ = false;
     for (ContextDraws& one : std::exchange(under_way_, {})) {
       std::vector<float> logits(static_cast<std::size_t>(vocabulary_.size()));
       tree_->forward({&one.context, 1}, logits);
@@ -51,6 +54,7 @@ class DrawingTree final : public ContextTree {
   const Vocabulary& vocabulary_;
   std::unique_ptr<ContextTree> tree_;
   int* sampled_;
+  bool* at_work_;
   Sampling how_;
   std::span<ContextDraws> under_way_;
 };
@@ -68,11 +72,12 @@ class DrawingModel final : public LanguageModel {
   [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
   [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
                                                   ContextLimits limits) const override {
-    return std::make_unique<DrawingTree>(vocabulary(), model_.open(prompt, limits), &sampled);
+    return std::make_unique<DrawingTree>(vocabulary(), model_.open(prompt, limits), &sampled, &at_work);
   }
   [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
 
   mutable int sampled = 0;
+  mutable bool at_work = false;
 
  private:
   const LanguageModel& model_;
@@ -99,15 +104,31 @@ void expect_same_run(const test::World& world) {
 
 TEST(DeviceDraws, GiveTheAnswerOfTheRunLoopsOwnInAnyNumberOfParts) {
   for (test::World world : test::all_worlds()) {
-    for (const int parts : {1, 2, 50}) {
-      for (const int batch_size : {1, 3}) {
-        SCOPED_TRACE(world.name + ", parts " + std::to_string(parts) + ", batches of " + std::to_string(batch_size));
-        world.options.particles = 60;
-        world.options.micro_batches = parts;
-        world.options.batch_size = batch_size;
-        expect_same_run(world);
-      }
+    for (const auto& [parts, batch_size] : {std::pair{1, 3}, {2, 1}, {2, 3}, {50, 3}}) {
+      SCOPED_TRACE(world.name + ", parts " + std::to_string(parts) + ", batches of " + std::to_string(batch_size));
+      world.options.particles = 60;
+      world.options.micro_batches = parts;
+      world.options.batch_size = batch_size;
+      expect_same_run(world);
     }
+  }
+}
+
+TEST(DeviceDraws, PotentialsRunBesideThePassesOfOtherParts) {
+  const test::ToyModel letters = test::letters_model();
+  const DrawingModel drawing(letters);
+  for (const int parts : {1, 2}) {
+    std::atomic<int> beside = 0, alone = 0;
+    const auto count = [&](const std::string&) {
+      ++(drawing.at_work ? beside : alone);
+      return 1.0;
+    };
+    const std::vector<PotentialPtr> potentials{std::make_shared<test::TextPotential>("count", count, count)};
+    SingleProcess transport;
+    (void)run(drawing, {}, potentials,
+              {.particles = 200, .batch_size = 50, .max_tokens = 50, .micro_batches = parts, .seed = 2}, transport);
+    EXPECT_GT(alone.load(), 0);
+    EXPECT_EQ(beside > 0, parts > 1);
   }
 }
 
