@@ -54,6 +54,10 @@ double Links::patience_for(ExitCode code) const {
 
 void Links::adopt(Message message) {
   adopted_.push_back(std::move(message));
+  push_adopted();
+}
+
+void Links::push_adopted() {
   std::erase_if(adopted_, [](Message& each) { return each.done(); });
 }
 

@@ -17,6 +17,8 @@ struct Links {
 
   /// Keeps a message until MPI has done with it, however long its sender or maker is gone.
   void adopt(Message message);
+  /// Lets MPI go on with them: it does nothing unless it is called.
+  void push_adopted();
 
   Session session;
   Communicator agreements = Communicator::duplicate(MPI_COMM_WORLD);  ///< of World, and the stop messages

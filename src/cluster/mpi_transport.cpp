@@ -38,6 +38,7 @@ bool MpiTransport::deadline_passed() {
 std::function<void()> MpiTransport::vigil() {
   return [this, watch = Heartbeat::Watch(&links_->heartbeat)]() mutable {
     (void)stop_->passed();
+    links_->push_adopted();
     watch.look();
   };
 }

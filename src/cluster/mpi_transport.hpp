@@ -32,8 +32,8 @@ class MpiTransport : public smc::Transport {
   bool deadline_passed() override;
 
  protected:
-  /// For one wait for other ranks, to be called all the time: shows that this rank lives, looks whether they do, and,
-  /// as rank 0, tells them of the deadline.
+  /// For one wait for other ranks, to be called all the time: shows that this rank lives, looks whether they do, lets
+  /// messages to them go on, and, as rank 0, tells them of the deadline.
   [[nodiscard]] std::function<void()> vigil();
 
   Links* links_;
