@@ -62,10 +62,12 @@ class Products::Plan {
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "preference");
     const std::uint32_t no_splits = CUBLASLT_REDUCTION_SCHEME_NONE;
-    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_splits,
-                                         sizeof no_splits);
-    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
-                                         sizeof workspace_bytes);
+    check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_splits,
+                                               sizeof no_splits),
+          "preference");
+    check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                               sizeof workspace_bytes),
+          "preference");
     std::array<cublasLtMatmulHeuristicResult_t, most_candidates> results{};
     int count = 0;
     const auto status = cublasLtMatmulAlgoGetHeuristic(handle, product_, weights_, x_, y_, y_, preference,
@@ -87,15 +89,15 @@ class Products::Plan {
   [[nodiscard]] const cublasLtMatmulAlgo_t& algorithm() const { return algorithm_; }
   [[nodiscard]] int rows() const { return rows_; }
 
-  void run(cublasLtHandle_t handle, const Operands& o, const Array<std::byte>& workspace, const Stream& stream) const {
+  [[nodiscard]] cublasStatus_t start(cublasLtHandle_t handle, const Operands& o, const Array<std::byte>& workspace,
+                                     const Stream& stream) const {
     if (shape_.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, o.bias);
     const float one = 1.0F, beta = shape_.output == Output::added_to_f32 ? 1.0F : 0.0F;
     const std::int32_t integer_one = 1, integer_zero = 0;
     const void* alpha = in_8_bits(shape_) ? static_cast<const void*>(&integer_one) : &one;
     const void* keep = in_8_bits(shape_) ? static_cast<const void*>(&integer_zero) : &beta;
-    check(cublasLtMatmul(handle, product_, alpha, o.weights, weights_, o.x, x_, keep, o.y, y_, o.y, y_, &algorithm_,
-                         workspace.data(), workspace.size(), stream.get()),
-          "cublasLtMatmul");
+    return cublasLtMatmul(handle, product_, alpha, o.weights, weights_, o.x, x_, keep, o.y, y_, o.y, y_, &algorithm_,
+                          workspace.data(), workspace.size(), stream.get());
   }
 
  private:
@@ -127,14 +129,17 @@ class Products::Probe {
     fill_x();
   }
 
-  void remember(const Plan& reference) {
-    run(reference);
+  /// @return whether it ran
+  [[nodiscard]] bool remember(const Plan& reference) const {
+    if (!run(reference)) return false;
     cuda::check(cudaMemcpyAsync(expected_.data(), y_.data(), expected_.bytes(), cudaMemcpyDeviceToDevice,
                                 products_.stream_.get()),
                 "cudaMemcpyAsync");
+    return true;
   }
   [[nodiscard]] bool repeats_the_bits(const Plan& plan) const {
-    run(plan);
+    if (!run(plan)) return false;
+    if (in_8_bits(shape_)) return true;
     const auto stream = products_.stream_.get();
     cuda::check(cudaMemsetAsync(differences_.data(), 0, sizeof(int), stream), "cudaMemsetAsync");
     launch(CompareTask{reinterpret_cast<const std::uint32_t*>(y_.data()),
@@ -161,9 +166,9 @@ class Products::Probe {
     copy_to_device(std::span<const std::byte>(std::as_bytes(std::span(rows))), x_.data(), products_.stream_);
     products_.stream_.wait();
   }
-  void run(const Plan& plan) const {
+  [[nodiscard]] bool run(const Plan& plan) const {
     cuda::check(cudaMemsetAsync(y_.data(), 0, y_.bytes(), products_.stream_.get()), "cudaMemsetAsync");
-    plan.run(products_.handle_, operands_, products_.workspace_, products_.stream_);
+    return plan.start(products_.handle_, operands_, products_.workspace_, products_.stream_) == CUBLAS_STATUS_SUCCESS;
   }
 
   const Products& products_;
@@ -188,14 +193,14 @@ void Products::prepare(const ProductShape& shape, const void* weights) {
   Probe probe(*this, shape, weights);
   const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const cublasLtMatmulAlgo_t& candidate) {
     reference->use(candidate);
-    if (in_8_bits(shape)) return true;
-    probe.remember(*reference);
-    return probe.repeats_the_bits(*reference);
+    return probe.remember(*reference) && probe.repeats_the_bits(*reference);
   });
   if (!found)
-    throw ModelError("cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " +
-                     std::to_string(shape.inputs) +
-                     " in bf16 (with every one a row's bits depend on its place) use --dtype int8 or --device cpu");
+    throw ModelError(
+        "cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " + std::to_string(shape.inputs) +
+        (in_8_bits(shape)
+             ? " in 8 bits (none runs on this GPU) use --dtype bf16 or --device cpu"
+             : " in bf16 (with every one a row's bits depend on its place) use --dtype int8 or --device cpu"));
   plans_[{shape, most_rows}] = reference;
   std::shared_ptr<const Plan> larger = reference;
   for (auto rows = batch_sizes.rbegin() + 1; rows != batch_sizes.rend(); ++rows) {
@@ -214,13 +219,13 @@ std::shared_ptr<const Products::Plan> Products::choose(const ProductShape& shape
   if (plan->can_run(handle_, reference)) candidates.push_back(reference);
   for (const auto& candidate : candidates) {
     plan->use(candidate);
-    if (in_8_bits(shape) || probe.repeats_the_bits(*plan)) return plan;
+    if (probe.repeats_the_bits(*plan)) return plan;
   }
   return nullptr;
 }
 
 void Products::multiply(const ProductShape& shape, int rows, const Operands& operands) const {
-  plans_.at({shape, rows})->run(handle_, operands, workspace_, stream_);
+  check(plans_.at({shape, rows})->start(handle_, operands, workspace_, stream_), "cublasLtMatmul");
 }
 
 }  // namespace shoal::lm::cuda

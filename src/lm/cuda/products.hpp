@@ -2,7 +2,7 @@
 // same bits in every batch. Bf16 products sum in one order for each weight shape: the algorithm for the largest batch,
 // which may not split its sums, is the reference; for each smaller batch the first that repeats its bits is taken,
 // tried on the GPU at hand. A batch size for which none does is computed as the next larger one. Products in 8 bits are
-// exact.
+// exact. An algorithm that does not run here is passed over.
 #pragma once
 
 #include <cublasLt.h>

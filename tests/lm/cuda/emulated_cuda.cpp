@@ -262,9 +262,9 @@ float load(const void* data, cudaDataType type, std::uint64_t index) {
 
 std::size_t bytes_of(cudaDataType type) { return type == CUDA_R_8I ? 1 : type == CUDA_R_16BF ? 2 : 4; }
 
-/// Rows of probes repeat: most of the time of loading a model would go into them.
-bool repeats_the_fourth_before(std::size_t row, const Layout& b, const void* x, float beta, const Layout& d, void* y) {
-  constexpr std::size_t period = 4;
+/// Rows of probes repeat, those in 8 bits twice as late: most of the time of loading a model would go into them.
+bool repeats_one_before(std::size_t row, const Layout& b, const void* x, float beta, const Layout& d, void* y) {
+  const std::size_t period = b.type == CUDA_R_8I ? 8 : 4;
   if (row < period || beta != 0.0F) return false;
   const std::size_t in = static_cast<std::size_t>(b.stride) * bytes_of(b.type);
   const std::size_t out = static_cast<std::size_t>(d.stride) * bytes_of(d.type);
@@ -280,7 +280,7 @@ void multiply(const Product& product, const Layout& a, const void* weights, cons
               const Layout& d, void* y) {
   const auto n = static_cast<std::size_t>(d.rows), m = static_cast<std::size_t>(d.columns), k = a.rows;
   for (std::size_t r = 0; r < m; ++r) {
-    if (repeats_the_fourth_before(r, b, x, beta, d, y)) continue;
+    if (repeats_one_before(r, b, x, beta, d, y)) continue;
     for (std::size_t o = 0; o < n; ++o) {
       const std::size_t to = r * static_cast<std::size_t>(d.stride) + o;
       const std::size_t w = o * static_cast<std::size_t>(a.stride), v = r * static_cast<std::size_t>(b.stride);
