@@ -199,7 +199,7 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   log_end(result, log);
   if (root) {
     report(result, options,
-           {world.size(), workers, options.smc.seed, options.trace, options.checkpoint, job.potentials});
+           {world.size(), workers, options.smc, options.trace, options.checkpoint, job.potentials});
   }
   return exit_code(result);
 }
