@@ -47,12 +47,20 @@ void Decoder::advance(Population* population, std::uint32_t step, std::size_t ma
   if (tree_->can_sample()) return advance_in_parts(population, step, made);
   const std::vector<Row> rows = distinct_rows(*population, made);
   count_contexts(rows.size(), step);
-  const Members members(population->history_of(), population->histories().size());
+  const Members members = members_of(*population, rows);
   const std::size_t at_once = std::max<std::size_t>(16, max_logits / static_cast<std::size_t>(vocabulary_.size()));
   for (std::size_t begin = 0; begin < rows.size(); begin += at_once) {
     const auto some = std::span(rows).subspan(begin, std::min(at_once, rows.size() - begin));
     apply(population, members, some, draw_here(*population, members, some, step), step);
   }
+}
+
+Members Decoder::members_of(const Population& population, std::span<const Row> rows) {
+  const ScopedTimer timer(&seconds_.potentials);
+  std::vector<bool> in_rows(population.histories().size(), false);
+  for (const Row& row : rows)
+    for (const std::uint32_t history : row.histories) in_rows[history] = true;
+  return {population.history_of(), in_rows};
 }
 
 /// The CPU makes one part ready and deals with what was drawn for another while the processor computes.
@@ -149,8 +157,8 @@ std::vector<Decoder::RowOutcome> Decoder::draw_here(const Population& population
 /// Uniforms in the order of rows, histories and places.
 Decoder::Part Decoder::prepare(Population* population, std::vector<Row> rows, std::uint32_t step, std::size_t made) {
   count_contexts(rows.size(), step);
+  Members members = members_of(*population, rows);
   const ScopedTimer timer(&seconds_.potentials);
-  Members members(population->history_of(), population->histories().size());
   Part part{population, std::move(rows), std::move(members), {}, step, made};
   part.sampled.resize(part.rows.size());
   parallel_for(part.rows.size(), [&](std::size_t i) {

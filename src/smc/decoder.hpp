@@ -45,7 +45,7 @@ class Decoder {
   void cut(Population* population, std::size_t tokens) const;
 
   /// What @p history was at the start of the batch.
-  [[nodiscard]] ParticleState at_batch_start(const History& history) const { return growth_.at_batch_start(history); }
+  [[nodiscard]] HistoryState at_batch_start(const History& history) const { return growth_.at_batch_start(history); }
 
   [[nodiscard]] std::uint64_t distinct_contexts() const { return distinct_contexts_; }  ///< of the last token
   [[nodiscard]] std::uint64_t particle_tokens() const { return particle_tokens_; }      ///< drawn so far
@@ -97,6 +97,7 @@ class Decoder {
 
   [[nodiscard]] static std::vector<Row> distinct_rows(const Population& population, std::size_t made);
   void count_contexts(std::size_t rows, std::uint32_t step);
+  [[nodiscard]] Members members_of(const Population& population, std::span<const Row> rows);
   void advance_in_parts(Population* population, std::uint32_t step, std::size_t made);
   void forward(std::span<const Row> rows);
   /// Forward pass and draws; these go to drawn_.

@@ -92,8 +92,8 @@ void Growth::restore(History* history, std::size_t tokens) const {
   }
 }
 
-ParticleState Growth::at_batch_start(const History& history) const {
-  ParticleState state = history;
+HistoryState Growth::at_batch_start(const History& history) const {
+  HistoryState state = history;
   state.status = history.start.status;
   state.states = history.start.states;
   state.values = history.start.values;
@@ -104,7 +104,7 @@ ParticleState Growth::at_batch_start(const History& history) const {
   return state;
 }
 
-void Growth::respell(ParticleState* state) const {
+void Growth::respell(HistoryState* state) const {
   state->text.clear();
   state->stop_state = StopStrings::start();
   for (const TokenId token : state->tokens) {

@@ -50,12 +50,12 @@ class Growth {
   /// Takes back all but the first @p tokens of the batch; a no-op if there were no more.
   void restore(History* history, std::size_t tokens) const;
   /// What @p history was at the start of the batch.
-  [[nodiscard]] ParticleState at_batch_start(const History& history) const;
+  [[nodiscard]] HistoryState at_batch_start(const History& history) const;
 
  private:
   [[nodiscard]] bool is_cheap(std::size_t k) const { return potentials_[k]->cost() == Cost::cheap; }
   /// Sets text and stop state to those of the tokens, none of which completes a stop string.
-  void respell(ParticleState* state) const;
+  void respell(HistoryState* state) const;
   [[nodiscard]] double log_complete_of(std::size_t k, std::string_view text) const;
 
   std::span<const PotentialPtr> potentials_;

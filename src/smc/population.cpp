@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/assert.hpp"
 #include "shoal/error.hpp"
 #include "smc/context_rebuild.hpp"
+#include "smc/equal_histories.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -28,56 +28,10 @@ History first_history(std::span<const PotentialPtr> potentials) {
   return history;
 }
 
-/// Finds the first of several histories with the same tokens and status. Dead ones count as all different: they keep
-/// what killed them.
-class EqualHistories {
- public:
-  explicit EqualHistories(const std::vector<History>& histories) : histories_(histories) {}
-
-  /// @return an earlier one that is equal, or @p history itself
-  std::uint32_t first_equal(std::uint32_t history) {
-    if (histories_[history].status == Status::dead) return history;
-    return *seen_.insert(history).first;
-  }
-
- private:
-  struct Hash {
-    const std::vector<History>& histories;
-    std::size_t operator()(std::uint32_t i) const {
-      std::uint64_t hash = static_cast<std::uint64_t>(histories[i].status);
-      for (const TokenId token : histories[i].tokens) {
-        hash = (hash ^ static_cast<std::uint32_t>(token.value())) * 0x9E3779B97F4A7C15ULL;
-        hash ^= hash >> 32U;
-      }
-      return hash;
-    }
-  };
-  struct Equal {
-    const std::vector<History>& histories;
-    bool operator()(std::uint32_t i, std::uint32_t k) const {
-      return histories[i].status == histories[k].status && histories[i].tokens == histories[k].tokens;
-    }
-  };
-
-  const std::vector<History>& histories_;
-  std::unordered_set<std::uint32_t, Hash, Equal> seen_{0, Hash{histories_}, Equal{histories_}};
-};
-
 /// Lets equal histories be one. It need not wait if one of them need not.
-void merge_equal(std::vector<History>* histories, std::vector<std::uint32_t>* history_of) {
-  EqualHistories equal(*histories);
-  std::vector<std::uint32_t> moved_to(histories->size());
-  std::vector<std::uint32_t> kept;
-  for (std::uint32_t i = 0; i < histories->size(); ++i) {
-    const std::uint32_t first = equal.first_equal(i);
-    moved_to[i] = first == i ? static_cast<std::uint32_t>(kept.size()) : moved_to[first];
-    if (first == i) kept.push_back(i);
-    if (!(*histories)[i].waiting) (*histories)[first].waiting = false;
-  }
-  if (kept.size() == histories->size()) return;
-  for (std::uint32_t k = 0; k < kept.size(); ++k)
-    if (kept[k] != k) (*histories)[k] = std::move((*histories)[kept[k]]);
-  histories->resize(kept.size());
+void unite(std::vector<History>* histories, std::vector<std::uint32_t>* history_of) {
+  const auto moved_to = merge_equal(
+      histories, [](History* stays, const History& goes) { stays->waiting = stays->waiting && goes.waiting; });
   for (std::uint32_t& history : *history_of) history = moved_to[history];
 }
 
@@ -101,12 +55,14 @@ void History::begin_batch() {
   start = {status, tokens.size(), text.size(), states, values};
 }
 
-Members::Members(std::span<const std::uint32_t> history_of, std::size_t histories)
-    : begin_(histories + 1, 0), places_(history_of.size()) {
+Members::Members(std::span<const std::uint32_t> history_of, const std::vector<bool>& wanted)
+    : begin_(wanted.size() + 1, 0) {
   for (const std::uint32_t history : history_of) ++begin_[history + 1];
-  for (std::size_t h = 0; h < histories; ++h) begin_[h + 1] += begin_[h];
+  for (std::size_t h = 0; h < wanted.size(); ++h) begin_[h + 1] = begin_[h] + (wanted[h] ? begin_[h + 1] : 0);
+  places_.resize(begin_.back());
   std::vector<std::size_t> next(begin_.begin(), begin_.end() - 1);
-  for (std::uint32_t place = 0; place < history_of.size(); ++place) places_[next[history_of[place]]++] = place;
+  for (std::uint32_t place = 0; place < history_of.size(); ++place)
+    if (wanted[history_of[place]]) places_[next[history_of[place]]++] = place;
 }
 
 Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::vector<LogicalId> ids)
@@ -118,15 +74,19 @@ Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentia
   histories_.push_back(std::move(first));
 }
 
-Population::Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
+Population::Population(ContextTree* tree, std::size_t vocabulary_size, const RunState& start,
                        std::vector<LogicalId> ids)
     : ids_(std::move(ids)) {
+  std::vector<std::uint32_t> place_here(start.histories.size(), none);
   for (const LogicalId id : ids_) {
-    history_of_.push_back(static_cast<std::uint32_t>(histories_.size()));
-    static_cast<ParticleState&>(histories_.emplace_back()) = start[id.value()];
-    histories_.back().begin_batch();
+    const std::uint32_t history = start.history_of[id.value()];
+    if (place_here[history] == none) {
+      place_here[history] = static_cast<std::uint32_t>(histories_.size());
+      static_cast<HistoryState&>(histories_.emplace_back()) = start.histories[history];
+      histories_.back().begin_batch();
+    }
+    history_of_.push_back(place_here[history]);
   }
-  merge_equal(&histories_, &history_of_);
   rebuild_growing(tree, vocabulary_size, histories_);
 }
 
@@ -188,7 +148,7 @@ void Population::rebuild(std::span<const Birth> births, Arrivals arrivals, doubl
     history_of_child.push_back(child_of[parent]);
     ids.push_back(birth.child);
   }
-  if (!arrivals.parents.empty()) merge_equal(&children, &history_of_child);
+  if (!arrivals.parents.empty()) unite(&children, &history_of_child);
   histories_ = std::move(children);
   history_of_ = std::move(history_of_child);
   ids_ = std::move(ids);

@@ -56,7 +56,7 @@ struct BatchStart {
 
 /// What all particles with the same tokens have in common. Their log-weights too: since the last resampling, which
 /// gives all particles the same, a log-weight is a sum over the tokens.
-struct History : ParticleState {
+struct History : HistoryState {
   ContextReference context;          ///< while growing
   bool waiting = false;              ///< for its context's data, which is on its way from another rank
   bool drawing = false;              ///< its next token is being drawn
@@ -78,11 +78,12 @@ struct Arrivals {
   std::vector<History> histories;
 };
 
-/// The particles of each history, by their places in a Population.
+/// The particles of some histories, by their places in a Population.
 class Members {
  public:
-  Members(std::span<const std::uint32_t> history_of, std::size_t histories);
-  /// Places, ascending.
+  /// @param wanted by history
+  Members(std::span<const std::uint32_t> history_of, const std::vector<bool>& wanted);
+  /// Places, ascending; of a history that is not wanted none.
   [[nodiscard]] std::span<const std::uint32_t> of(std::uint32_t history) const {
     return std::span(places_).subspan(begin_[history], begin_[history + 1] - begin_[history]);
   }
@@ -100,8 +101,7 @@ class Population {
   /// @throws UsageError if a potential is zero there
   Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::vector<LogicalId> ids);
   /// The particles @p ids of @p start, their contexts computed anew.
-  Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
-             std::vector<LogicalId> ids);
+  Population(ContextTree* tree, std::size_t vocabulary_size, const RunState& start, std::vector<LogicalId> ids);
 
   [[nodiscard]] std::span<History> histories() { return histories_; }
   [[nodiscard]] std::span<const History> histories() const { return histories_; }

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/bytes.hpp"
+#include "smc/equal_histories.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -94,7 +95,7 @@ std::vector<ListedHistory> unpack_histories(std::vector<std::string> packed) {
 }
 
 /// Several ranks may have the same.
-void merge_equal(std::vector<ListedHistory>* all) {
+void merge_ranks(std::vector<ListedHistory>* all) {
   const auto key = [](const ListedHistory& h) { return std::tie(h.result.tokens, h.status); };
   std::sort(all->begin(), all->end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
   std::size_t kept = 0;
@@ -125,23 +126,28 @@ void gather_batch(Transport* transport, const Population& population, const Batc
 std::string pack_share(const Population& population, std::uint64_t particle_tokens, const Decoder& decoder) {
   ByteWriter out;
   out.put(particle_tokens);
-  for (std::size_t place = 0; place < population.ids().size(); ++place) {
-    out.put(population.ids()[place]);
-    put(decoder.at_batch_start(population.histories()[population.history_of()[place]]), &out);
-  }
+  out.put<std::uint64_t>(population.histories().size());
+  for (const History& history : population.histories()) put(decoder.at_batch_start(history), &out);
+  out.put_span(population.ids());
+  out.put_span(population.history_of());
   return out.take();
 }
 
 void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state) {
-  state->particles.resize(particles);
+  state->history_of.resize(particles);
   for (const std::string& share : shares) {
     ByteReader in(share);
     state->particle_tokens += in.get<std::uint64_t>();
-    while (!in.empty()) {
-      const auto id = in.get<LogicalId>().value();
-      get(&in, &state->particles[id]);
-    }
+    const auto first = static_cast<std::uint32_t>(state->histories.size());
+    state->histories.resize(first + in.get<std::uint64_t>());
+    for (std::size_t h = first; h < state->histories.size(); ++h) get(&in, &state->histories[h]);
+    const auto ids = in.get_vector<LogicalId>();
+    const auto history_of = in.get_vector<std::uint32_t>();
+    for (std::size_t place = 0; place < ids.size(); ++place)
+      state->history_of[ids[place].value()] = first + history_of[place];
   }
+  const auto moved_to = merge_equal(&state->histories, [](HistoryState*, const HistoryState&) {});
+  for (std::uint32_t& history : state->history_of) history = moved_to[history];
 }
 
 std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,
@@ -171,7 +177,7 @@ std::vector<ParticleResult> gather_particles(Transport* transport, const Populat
 
 HistoryList gather_histories(Transport* transport, const Population& population, std::span<const std::uint64_t> q) {
   std::vector<ListedHistory> all = unpack_histories(transport->gather(pack_histories(population, q)));
-  merge_equal(&all);
+  merge_ranks(&all);
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.weight > b.weight; });
   HistoryList list;
   for (ListedHistory& one : all) {

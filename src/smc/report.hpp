@@ -26,7 +26,7 @@ void gather_batch(Transport* transport, const Population& population, const Batc
 
 /// One rank's share of a RunState.
 std::string pack_share(const Population& population, std::uint64_t particle_tokens, const Decoder& decoder);
-/// Puts the shares of all ranks together: particles, and the tokens they drew in addition to those in @p state.
+/// Puts the shares of all ranks together: histories, and the tokens they drew in addition to those in @p state.
 void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state);
 
 /// Every particle in logical order on rank 0, empty elsewhere. @param log_weights of all particles

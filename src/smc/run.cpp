@@ -31,11 +31,6 @@ void add(const MigrationStats& stats, MigrationStats* total) {
   total->bytes += stats.bytes;
 }
 
-[[noreturn]] void refuse_checkpoints(const Options& options) {
-  throw UsageError("a checkpoint of " + std::to_string(options.particles) + " particles (runs of more than " +
-                   std::to_string(options.most_in_vectors) + " keep none) take fewer particles or no checkpoint");
-}
-
 /// The state of one run on one rank.
 class Run {
  public:
@@ -137,7 +132,6 @@ void Run::open(std::span<const TokenId> prompt) {
   const std::size_t most = rank_capacity(particles, transport_->size(), in_blocks_ ? 0.0 : options_.spare);
   const ContextLimits limits{.contexts = static_cast<int>(most) + 1, .new_tokens = options_.max_tokens};
   attempt([&] {
-    if (in_blocks_ && (start_ != nullptr || checkpointer_ != nullptr)) refuse_checkpoints(options_);
     if (start_ != nullptr) check_fit(*start_, options_, potentials_, model_.vocabulary().size());
     tree_ = model_.open(prompt, limits);
     decoder_.emplace(model_, tree_.get(), potentials_, options_);
@@ -158,8 +152,7 @@ void Run::start_particles() {
     return;
   }
   const ScopedTimer timer(&times_.decode_s);
-  population_.emplace(tree_.get(), static_cast<std::size_t>(model_.vocabulary().size()), start_->particles,
-                      std::move(ids));
+  population_.emplace(tree_.get(), static_cast<std::size_t>(model_.vocabulary().size()), *start_, std::move(ids));
   go_on_from(*start_);
 }
 
@@ -366,7 +359,8 @@ void Run::save() {
                    .migration = moved_,
                    .elapsed_s = seconds_before_ + clock_.seconds(),
                    .times = times(),
-                   .particles = {}};
+                   .histories = {},
+                   .history_of = {}};
     unpack_shares(shares, static_cast<std::size_t>(options_.particles), &state);
     checkpointer_->write(state);
   });

@@ -202,20 +202,5 @@ TEST(Blocks, ARankThatFailsEndsTheRunOnAll) {
   EXPECT_GT(failures, 0);
 }
 
-TEST(Blocks, RefuseCheckpoints) {
-  const World world = in_blocks(test::letters_world());
-  struct Checkpoints final : Checkpointer {
-    bool due() override { return false; }
-    void write(const RunState&) override {}
-  } checkpoints;
-  SingleProcess alone;
-  try {
-    run(world.model, {}, world.potentials, world.options, alone, Attachments{.checkpointer = &checkpoints});
-    ADD_FAILURE() << "no error";
-  } catch (const UsageError& error) {
-    EXPECT_NE(std::string(error.what()).find("a checkpoint of 50 particles"), std::string::npos) << error.what();
-  }
-}
-
 }  // namespace
 }  // namespace shoal::smc
