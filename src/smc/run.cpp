@@ -26,6 +26,7 @@ PhaseTimes operator+(const PhaseTimes& a, const PhaseTimes& b) { return a - (Pha
 
 void add(const MigrationStats& stats, MigrationStats* total) {
   total->moved += stats.moved;
+  total->between_nodes += stats.between_nodes;
   total->sent += stats.sent;
   total->messages += stats.messages;
   total->bytes += stats.bytes;

@@ -116,13 +116,14 @@ class BlockBirths {
 };
 
 /// What all ranks know of it.
-MigrationStats stats_of(std::span<const std::size_t> first_child) {
+MigrationStats stats_of(std::span<const std::size_t> first_child, const Transport& transport) {
   MigrationStats stats;
   for (std::size_t r = 0; r + 1 < first_child.size(); ++r) {
     const Rank rank{static_cast<std::int32_t>(r)};
     for (const ChildRange& range : children_by_destination(first_child, rank)) {
       if (range.peer == rank) continue;
       stats.moved += range.end - range.begin;
+      if (transport.node_of(range.peer) != transport.node_of(rank)) stats.between_nodes += range.end - range.begin;
       ++stats.messages;
     }
   }
@@ -156,7 +157,7 @@ class SelectionInBlocks final : public Selection {
     std::vector<std::uint64_t>().swap(weights_.q);
 
     Offspring offspring;
-    offspring.stats = stats_of(children.first_child);
+    offspring.stats = stats_of(children.first_child, *transport_);
     offspring.moves = offspring.stats.moved > 0;
     BlockBirths births(children, population, transport_);
     for (const auto& [sent] : all_gather<1>({births.sent()}, transport_))

@@ -20,6 +20,7 @@ void for_each_total(State& s, const Visit& visit) {
   visit("particle_tokens", s.particle_tokens);
   visit("elapsed_s", s.elapsed_s);
   visit("moved", s.migration.moved);
+  visit("moved_between_nodes", s.migration.between_nodes);
   visit("sent", s.migration.sent);
   visit("messages", s.migration.messages);
   visit("bytes_moved", s.migration.bytes);

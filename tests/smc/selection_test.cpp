@@ -91,6 +91,15 @@ TEST(Blocks, HaveTheBitsOfVectors) {
   }
 }
 
+TEST(Blocks, HaveTheBitsOfVectorsWhereRunsTurnToThem) {
+  World world = test::letters_world();
+  world.options.particles = default_most_in_vectors + 1;
+  ASSERT_TRUE(weighed_in_blocks(world.options));
+  const RunResult blocks = run_alone(world);
+  world.options.most_in_vectors = world.options.particles;
+  EXPECT_EQ(test::without_ids(blocks), test::without_ids(run_alone(world)));
+}
+
 TEST(Blocks, ListEachHistoryOnceByFallingWeight) {
   World world = test::letters_world();
   world.options.particles = 200;

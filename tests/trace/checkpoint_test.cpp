@@ -40,7 +40,7 @@ Checkpoint sample_checkpoint(int particles = 7, std::uint64_t seed = 1) {
   state.batches = 4;
   state.steps = 40;
   state.particle_tokens = 270;
-  state.migration = {1, 2, 3, 4};
+  state.migration = {1, 2, 3, 4, 5};
   state.elapsed_s = 12.5;
   state.times = {1, 2, 3, 4, 5, 6};
   for (int i = 0; i < particles; ++i) {
