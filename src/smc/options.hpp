@@ -16,7 +16,8 @@ enum class ProposalKind { automatic, model, masked };
 /// How a growing particle comes to another rank: with its key/value blocks, or as tokens from which they are computed.
 enum class Migrate { key_values, tokens };
 
-/// Up to about here vectors of N cost no more than the sums of blocks (`bench_resample --check`).
+/// Up to here a vector of N on every rank costs milliseconds a batch (`bench_resample --check`), and buys a list of all
+/// particles.
 inline constexpr int default_most_in_vectors = 1 << 17;
 
 struct Options {
