@@ -262,6 +262,9 @@ class Replay {
 }  // namespace
 
 Recording recording_of(const trace::Trace& trace) {
+  if (!trace.info.lists_particles)
+    throw UsageError("cannot replay the trace (it does not list its " + std::to_string(trace.info.particles) +
+                     " particles, as runs of so many do not) trace a smaller run");
   Recording recording;
   recording.particles = static_cast<std::size_t>(trace.info.particles);
   std::vector<double> before(recording.particles, 0.0);

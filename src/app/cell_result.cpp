@@ -31,8 +31,10 @@ std::vector<WeighedAnswer> answers_of(const Json& result) {
   const double log_z = number(result.at("log_z"));
   for (const Json& particle : result.at("particles")) {
     if (particle.at("log_weight").is_null()) continue;
-    answers.push_back({std::exp(number(particle.at("log_weight")) - log_z), number(particle.at("log_potential")),
-                       particle.at("finished").get<bool>(), particle.at("text").get<std::string>()});
+    const double count = particle.value("count", 1.0);
+    answers.push_back({count * std::exp(number(particle.at("log_weight")) - log_z),
+                       number(particle.at("log_potential")), particle.at("finished").get<bool>(),
+                       particle.at("text").get<std::string>()});
   }
   const double total = std::accumulate(answers.begin(), answers.end(), 0.0,
                                        [](double sum, const WeighedAnswer& a) { return sum + a.probability; });

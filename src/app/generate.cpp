@@ -51,6 +51,7 @@ trace::TraceInfo trace_info(const GenerateJob& job, const LanguageModel& model, 
                         .ranks = ranks,
                         .particles = job.options.smc.particles,
                         .batch_size = job.options.smc.batch_size,
+                        .lists_particles = !weighed_in_blocks(job.options.smc),
                         .potentials = {}};
   for (const PotentialPtr& potential : job.potentials) info.potentials.push_back(potential->name());
   return info;
@@ -198,8 +199,7 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   });
   log_end(result, log);
   if (root) {
-    report(result, options,
-           {world.size(), workers, options.smc.seed, options.trace, options.checkpoint, job.potentials});
+    report(result, options, {world.size(), workers, options.smc, options.trace, options.checkpoint, job.potentials});
   }
   return exit_code(result);
 }

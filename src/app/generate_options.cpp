@@ -85,8 +85,10 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "system", to(&o->system, "TEXT"), "system message placed before the conversation")(
       "raw-prompt", po::bool_switch(&o->raw_prompt),
       "give the prompt to the model as it is, without its chat template")(
-      "particles", to(&o->smc.particles, "N"), "particles over all ranks (50); also --monte-carlo-particles")(
-      "batch-size", to(&o->smc.batch_size, "B"), "tokens between two reweightings (10); also --monte-carlo-batch-size")(
+      "particles", to(&o->smc.particles, "N"),
+      "particles over all ranks, up to 16777216; of more than 131072 equal ones are listed once (50); also "
+      "--monte-carlo-particles")("batch-size", to(&o->smc.batch_size, "B"),
+                                 "tokens between two reweightings (10); also --monte-carlo-batch-size")(
       "max-tokens", to(&o->smc.max_tokens, "T"),
       "longest answer; longer particles are forced to end, with the weight that this costs (128)")(
       "timeout", po::value<double>()->notifier([o](double v) { o->timeout_s = v; })->value_name("SECONDS"),

@@ -82,16 +82,17 @@ void Progress::on_token(int tokens_done) {
 void Progress::on_batch(const smc::BatchRecord& record) {
   ess_ = record.ess;
   log_z_ = record.log_z;
-  finished_ = static_cast<int>(std::count(record.finished.begin(), record.finished.end(), std::uint8_t{1}));
+  const auto finished = std::count(record.finished.begin(), record.finished.end(), std::uint8_t{1});
+  finished_ = record.finished.empty() ? "" : "  finished " + std::to_string(finished);
   if (answer_) answer_->add(record);
 }
 
 void Progress::show() {
   const auto now = Clock::now();
   char figures[160];
-  std::snprintf(figures, sizeof figures, "%s %d/%d tokens  ESS %.1f/%d  log Z %.2f  finished %d  %s",
+  std::snprintf(figures, sizeof figures, "%s %d/%d tokens  ESS %.1f/%d  log Z %.2f%s  %s",
                 progress_bar(static_cast<double>(tokens_) / settings_.max_tokens).c_str(), tokens_,
-                settings_.max_tokens, ess_, settings_.particles, log_z_, finished_,
+                settings_.max_tokens, ess_, settings_.particles, log_z_, finished_.c_str(),
                 time_left(std::chrono::duration<double>(now - start_).count()).c_str());
   std::string line = figures;
   const std::size_t columns = columns_of(out_);

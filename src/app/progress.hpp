@@ -69,7 +69,7 @@ class Progress final : public smc::Observer {
   int tokens_ = 0;
   double ess_ = 0.0;
   double log_z_ = 0.0;
-  int finished_ = 0;
+  std::string finished_ = "  finished 0";  ///< empty if not known
 };
 
 /// Passes every event on to several observers.

@@ -24,18 +24,23 @@ double log_potential(const smc::ParticleResult& particle, std::span<const Potent
   return sum;
 }
 
-Json particles_json(const smc::RunResult& result, std::span<const PotentialPtr> potentials) {
+Json particle_json(const smc::ParticleResult& particle, std::span<const PotentialPtr> potentials) {
+  Json tokens = Json::array();
+  for (const TokenId id : particle.tokens) tokens.push_back(id.value());
+  return {{"text", particle.text},
+          {"tokens", std::move(tokens)},
+          {"log_weight", number(particle.log_weight)},
+          {"log_potential", number(log_potential(particle, potentials))},
+          {"finished", particle.finished}};
+}
+
+/// Each with its id; or, if equal ones are listed once, with their number.
+Json particles_json(const smc::RunResult& result, const RunContext& context) {
   Json list = Json::array();
   for (std::size_t i = 0; i < result.particles.size(); ++i) {
-    const auto& particle = result.particles[i];
-    Json tokens = Json::array();
-    for (const TokenId id : particle.tokens) tokens.push_back(id.value());
-    list.push_back({{"id", i},
-                    {"text", particle.text},
-                    {"tokens", std::move(tokens)},
-                    {"log_weight", number(particle.log_weight)},
-                    {"log_potential", number(log_potential(particle, potentials))},
-                    {"finished", particle.finished}});
+    Json one = weighed_in_blocks(context.options) ? Json{{"count", result.particles[i].count}} : Json{{"id", i}};
+    one.update(particle_json(result.particles[i], context.potentials));
+    list.push_back(std::move(one));
   }
   return list;
 }
@@ -83,24 +88,24 @@ void print_json(const smc::RunResult& result, const RunContext& context, std::os
   Json posterior = Json::array();
   for (const auto& entry : result.posterior)
     posterior.push_back({{"text", entry.text}, {"probability", entry.probability}});
-  const Json json = {{"response", result.response},
-                     {"finish_reason", std::string(to_string(result.reason))},
-                     {"log_z", number(result.log_z)},
-                     {"ess", result.ess},
-                     {"particles", particles_json(result, context.potentials)},
-                     {"posterior", std::move(posterior)},
-                     {"timing", timing_json(result, context.workers)},
-                     {"ranks", context.ranks},
-                     {"seed", context.seed},
-                     {"trace", context.trace.empty() ? Json(nullptr) : Json(context.trace)}};
+  Json json = {{"response", result.response},
+               {"finish_reason", std::string(to_string(result.reason))},
+               {"log_z", number(result.log_z)},
+               {"ess", result.ess},
+               {"particles", particles_json(result, context)},
+               {"posterior", std::move(posterior)},
+               {"timing", timing_json(result, context.workers)},
+               {"ranks", context.ranks},
+               {"seed", context.options.seed},
+               {"trace", context.trace.empty() ? Json(nullptr) : Json(context.trace)}};
+  if (weighed_in_blocks(context.options)) json["unlisted"] = result.unlisted;
   out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 void print_table(const smc::RunResult& result, const RunContext& context, std::ostream& out) {
-  const std::size_t n = result.particles.size();
   row(out, "ended", std::string(to_string(result.reason)));
   row(out, "batches", std::to_string(result.batches) + " (" + std::to_string(result.token_steps) + " token steps)");
-  row(out, "ESS", format("%.1f", result.ess) + " of " + std::to_string(n));
+  row(out, "ESS", format("%.1f", result.ess) + " of " + std::to_string(context.options.particles));
   row(out, "log Z-hat", format("%.4f", result.log_z));
   row(out, "moved particles",
       std::to_string(result.migration.moved) + " (" + std::to_string(result.migration.sent) + " states sent, " +

@@ -15,7 +15,7 @@ namespace shoal::app {
 struct RunContext {
   int ranks = 1;
   int workers = 1;
-  std::uint64_t seed = 0;
+  const smc::Options& options;
   std::string trace;       ///< path, empty if none was written
   std::string checkpoint;  ///< likewise
   std::span<const PotentialPtr> potentials;

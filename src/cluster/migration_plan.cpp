@@ -178,6 +178,7 @@ smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::spa
   std::vector<std::size_t> all;
   for (const auto& of_node : groups) all.insert(all.end(), of_node.begin(), of_node.end());
   match(all, flows.leave_node, flows.arrive_node, &departures, &plan);
+  plan.stats.between_nodes = plan.stats.moved;
   for (const auto& of_node : groups) match(of_node, flows.leave_within, flows.arrive_within, &departures, &plan);
   finish(&plan);
   return plan;

@@ -28,6 +28,7 @@ MpiTransport::~MpiTransport() = default;
 
 Rank MpiTransport::rank() const { return links_->rank; }
 int MpiTransport::size() const { return links_->size; }
+int MpiTransport::node_of(Rank rank) const { return links_->nodes[static_cast<std::size_t>(rank.value())]; }
 
 /// Polled between tokens, so it is also where a rank shows that it lives.
 bool MpiTransport::deadline_passed() {

@@ -23,6 +23,7 @@ class MpiTransport : public smc::Transport {
 
   [[nodiscard]] Rank rank() const override;
   [[nodiscard]] int size() const override;
+  [[nodiscard]] int node_of(Rank rank) const override;
   /// While rank 0 waits for the others, it goes on watching the deadline for them.
   void allreduce_max(std::span<double> values) override;
   [[nodiscard]] smc::MigrationPlan plan(std::span<const LogicalId> ancestors, std::span<const Rank> owners,

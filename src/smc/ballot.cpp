@@ -25,24 +25,36 @@ Ballot Ballot::with_finished(std::size_t particles) {
 }
 
 void Ballot::count(const Population& population) {
-  for (const Particle& particle : population.particles()) {
-    const auto id = particle.id.value();
-    const double weight = particle.updated_log_weight();
-    const Status status = particle.updated_status();
-    if (weight < infinity)
-      log_weight[id] = weight;
+  std::vector<double> weights;
+  std::vector<std::uint8_t> has_finished;
+  bool bad = false;
+  for (const History& history : population.histories()) {
+    const Status status = history.updated_status();
+    weights.push_back(history.updated_log_weight());
+    has_finished.push_back(is_finished(status) ? 1 : 0);
+    if (weights.back() < infinity)
+      largest = std::max(largest, weights.back());
     else
-      bad_particle = std::max(bad_particle, static_cast<double>(id));
-    if (!finished.empty()) finished[id] = is_finished(status) ? 1.0 : 0.0;
+      bad = true;
     if (status == Status::growing) growing = 1.0;
     if (status == Status::forced) forced = 1.0;
-    if (status == Status::dead) last_death = std::max(last_death, code_of(particle.death));
+    if (status == Status::dead) last_death = std::max(last_death, code_of(history.death));
+  }
+  if (log_weight.empty() && !bad) return;
+  for (std::size_t place = 0; place < population.ids().size(); ++place) {
+    const auto id = population.ids()[place].value();
+    const std::uint32_t history = population.history_of()[place];
+    if (!(weights[history] < infinity))
+      bad_particle = std::max(bad_particle, static_cast<double>(id));
+    else if (!log_weight.empty())
+      log_weight[id] = weights[history];
+    if (!finished.empty()) finished[id] = has_finished[history];
   }
 }
 
 void Ballot::agree(Transport* transport) {
-  double* const flags[] = {&failed_rank, &bad_particle, &deadline,   &signal,   &steps,     &minus_limit,
-                           &growing,     &forced,       &last_death, &observed, &checkpoint};
+  double* const flags[] = {&failed_rank, &bad_particle, &deadline,   &signal,   &steps,      &minus_limit,
+                           &growing,     &forced,       &last_death, &observed, &checkpoint, &largest};
   std::vector<double> entries;
   for (const double* flag : flags) entries.push_back(*flag);
   entries.insert(entries.end(), log_weight.begin(), log_weight.end());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,17 +14,19 @@
 namespace shoal::smc {
 
 struct Ballot {
-  /// By logical id; -inf where another rank owns the particle, or where its weight is 0.
+  /// By logical id; -inf where another rank owns the particle, or where its weight is 0. Empty if particles are
+  /// weighed in blocks.
   std::vector<double> log_weight;
   /// By logical id, 1 if finished. Empty unless early stopping needs it.
   std::vector<double> finished;
   /// By rank, that it sends. Empty unless particles migrate.
   std::vector<double> bytes;
-  double failed_rank = -1.0;    ///< a rank that caught an exception
-  double bad_particle = -1.0;   ///< a particle whose weight is NaN or +inf
-  double deadline = 0.0;        ///< 1 if some rank saw the deadline pass
-  double signal = 0.0;          ///< number
-  double steps = 0.0;           ///< tokens of the batch that the furthest rank made
+  double largest = -std::numeric_limits<double>::infinity();  ///< log-weight of all
+  double failed_rank = -1.0;                                  ///< a rank that caught an exception
+  double bad_particle = -1.0;                                 ///< a particle whose weight is NaN or +inf
+  double deadline = 0.0;                                      ///< 1 if some rank saw the deadline pass
+  double signal = 0.0;                                        ///< number
+  double steps = 0.0;                                         ///< tokens of the batch that the furthest rank made
   double minus_limit = -1e300;  ///< -(tokens that every rank has made; a rank with no more to do sets no limit)
   double growing = 0.0;         ///< 1 if some particle is unfinished
   double forced = 0.0;          ///< 1 if some particle was made to end

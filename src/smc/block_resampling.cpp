@@ -1,33 +1,14 @@
 #include "smc/block_resampling.hpp"
 
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <limits>
 #include <numeric>
 
+#include "smc/exact_gather.hpp"
+
 namespace shoal::smc {
 namespace {
-
-/// Some whole numbers of every rank, by rank. Exact by way of a maximum of doubles: 32 bits travel in each.
-template <std::size_t count>
-std::vector<std::array<Uint128, count>> all_gather(const std::array<Uint128, count>& mine, Transport* transport) {
-  constexpr std::size_t parts = 4;
-  constexpr unsigned bits = 32;
-  const auto ranks = static_cast<std::size_t>(transport->size());
-  std::vector<double> entries(ranks * count * parts, 0.0);
-  auto entry = entries.begin() + transport->rank().value() * static_cast<std::ptrdiff_t>(count * parts);
-  for (const Uint128 value : mine)
-    for (unsigned k = 0; k < parts; ++k) *entry++ = static_cast<double>(static_cast<std::uint32_t>(value >> k * bits));
-  transport->allreduce_max(entries);
-
-  std::vector<std::array<Uint128, count>> all(ranks);
-  auto from = entries.cbegin();
-  for (auto& of_rank : all)
-    for (Uint128& value : of_rank)
-      for (unsigned k = 0; k < parts; ++k) value |= Uint128{static_cast<std::uint32_t>(*from++)} << k * bits;
-  return all;
-}
 
 std::vector<ChildRange> overlaps(std::size_t begin, std::size_t end, std::span<const std::size_t> bounds) {
   std::vector<ChildRange> ranges;

@@ -120,14 +120,14 @@ std::vector<ContextReference> rebuild_contexts(ContextTree* tree, std::size_t vo
   return contexts;
 }
 
-void rebuild_growing(ContextTree* tree, std::size_t vocabulary_size, std::span<Particle> particles) {
+void rebuild_growing(ContextTree* tree, std::size_t vocabulary_size, std::span<History> histories) {
   std::vector<Tokens> sequences;
-  for (const Particle& particle : particles)
-    if (particle.status == Status::growing) sequences.emplace_back(particle.tokens);
+  for (const History& history : histories)
+    if (history.status == Status::growing) sequences.emplace_back(history.tokens);
   auto contexts = rebuild_contexts(tree, vocabulary_size, sequences);
   auto next = contexts.begin();
-  for (Particle& particle : particles)
-    if (particle.status == Status::growing) particle.context = std::move(*next++);
+  for (History& history : histories)
+    if (history.status == Status::growing) history.context = std::move(*next++);
 }
 
 }  // namespace shoal::smc

@@ -16,7 +16,7 @@ namespace shoal::smc {
 /// in that run.
 std::vector<ContextReference> rebuild_contexts(ContextTree* tree, std::size_t vocabulary_size,
                                                std::span<const std::span<const TokenId>> sequences);
-/// Gives those of @p particles that still grow their contexts.
-void rebuild_growing(ContextTree* tree, std::size_t vocabulary_size, std::span<Particle> particles);
+/// Gives those of @p histories that still grow their contexts.
+void rebuild_growing(ContextTree* tree, std::size_t vocabulary_size, std::span<History> histories);
 
 }  // namespace shoal::smc

@@ -7,46 +7,46 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-void Growth::append(Particle* particle, TokenId token, Increment increment, std::uint32_t step) const {
+void Growth::append(History* history, TokenId token, Increment increment, std::uint32_t step) const {
   const std::string_view bytes = vocabulary_.bytes(token);
-  particle->tokens.push_back(token);
-  particle->text += bytes;
-  const auto drop = stops_.advance(&particle->stop_state, bytes);
+  history->tokens.push_back(token);
+  history->text += bytes;
+  const auto drop = stops_.advance(&history->stop_state, bytes);
   if (drop) {
-    particle->text.resize(particle->text.size() - *drop);
-    particle->status = Status::stopped;
+    history->text.resize(history->text.size() - *drop);
+    history->status = Status::stopped;
   }
   for (std::size_t k = 0; k < potentials_.size(); ++k) {
     if (!is_cheap(k)) continue;
     double value;
     if (drop) {
-      value = log_complete_of(k, particle->text);
+      value = log_complete_of(k, history->text);
     } else {
-      potentials_[k]->advance(particle->states[k], bytes);
-      value = potentials_[k]->log_prefix(particle->states[k]);
+      potentials_[k]->advance(history->states[k], bytes);
+      value = potentials_[k]->log_prefix(history->states[k]);
     }
-    increment.add(value - particle->values[k], static_cast<Culprit>(k));
-    particle->values[k] = value;
+    increment.add(value - history->values[k], static_cast<Culprit>(k));
+    history->values[k] = value;
   }
-  finish_step(particle, increment, step);
+  finish_step(history, increment, step);
 }
 
-void Growth::complete(Particle* particle, Status status, Increment increment, std::uint32_t step) const {
-  particle->status = status;
+void Growth::complete(History* history, Status status, Increment increment, std::uint32_t step) const {
+  history->status = status;
   for (std::size_t k = 0; k < potentials_.size(); ++k) {
     if (!is_cheap(k)) continue;
-    const double value = potentials_[k]->log_complete(particle->states[k]);
-    increment.add(value - particle->values[k], static_cast<Culprit>(k));
-    particle->values[k] = value;
+    const double value = potentials_[k]->log_complete(history->states[k]);
+    increment.add(value - history->values[k], static_cast<Culprit>(k));
+    history->values[k] = value;
   }
-  finish_step(particle, increment, step);
+  finish_step(history, increment, step);
 }
 
-void Growth::finish_step(Particle* particle, Increment increment, std::uint32_t step) {
-  particle->increments.push_back(increment.value());
+void Growth::finish_step(History* history, Increment increment, std::uint32_t step) {
+  history->increments.push_back(increment.value());
   if (increment.value() > -infinity) return;
-  particle->status = Status::dead;
-  particle->death = {step, increment.culprit()};
+  history->status = Status::dead;
+  history->death = {step, increment.culprit()};
 }
 
 double Growth::log_complete_of(std::size_t k, std::string_view text) const {
@@ -55,61 +55,61 @@ double Growth::log_complete_of(std::size_t k, std::string_view text) const {
   return potentials_[k]->log_complete(state);
 }
 
-void Growth::evaluate_expensive(std::size_t k, Particle* particle, std::uint32_t step) const {
+void Growth::evaluate_expensive(std::size_t k, History* history, std::uint32_t step) const {
   const Potential& potential = *potentials_[k];
-  if (particle->status == Status::stopped) {  // the cut may lie before the start of the batch
-    particle->values[k] = log_complete_of(k, particle->text);
+  if (history->status == Status::stopped) {  // the cut may lie before the start of the batch
+    history->values[k] = log_complete_of(k, history->text);
   } else {
-    PotentialState& state = particle->states[k];
-    state = particle->start.states[k];
-    potential.advance(state, std::string_view(particle->text).substr(particle->start.text_bytes));
-    particle->values[k] = is_finished(particle->status) ? potential.log_complete(state) : potential.log_prefix(state);
+    PotentialState& state = history->states[k];
+    state = history->start.states[k];
+    potential.advance(state, std::string_view(history->text).substr(history->start.text_bytes));
+    history->values[k] = is_finished(history->status) ? potential.log_complete(state) : potential.log_prefix(state);
   }
-  add_expensive(k, particle, step);
+  add_expensive(k, history, step);
 }
 
-void Growth::add_expensive(std::size_t k, Particle* particle, std::uint32_t step) {
-  Increment increment(particle->expensive_increment, particle->death.culprit);
-  increment.add(particle->values[k] - particle->start.values[k], static_cast<Culprit>(k));
-  particle->expensive_increment = increment.value();
-  if (increment.value() == -infinity) particle->death = {step, increment.culprit()};
+void Growth::add_expensive(std::size_t k, History* history, std::uint32_t step) {
+  Increment increment(history->expensive_increment, history->death.culprit);
+  increment.add(history->values[k] - history->start.values[k], static_cast<Culprit>(k));
+  history->expensive_increment = increment.value();
+  if (increment.value() == -infinity) history->death = {step, increment.culprit()};
 }
 
-void Growth::restore(Particle* particle, std::size_t tokens) const {
-  if (particle->increments.size() <= tokens) return;
-  particle->increments.resize(tokens);
-  particle->status = Status::growing;  // it took a further step after these
-  particle->tokens.resize(particle->start.tokens + tokens);
-  particle->values = particle->start.values;
-  particle->states = particle->start.states;
-  respell(particle);  // a stop string may have cut into what stood at the start of the batch
+void Growth::restore(History* history, std::size_t tokens) const {
+  if (history->increments.size() <= tokens) return;
+  history->increments.resize(tokens);
+  history->status = Status::growing;  // it took a further step after these
+  history->tokens.resize(history->start.tokens + tokens);
+  history->values = history->start.values;
+  history->states = history->start.states;
+  respell(history);  // a stop string may have cut into what stood at the start of the batch
   for (std::size_t k = 0; k < potentials_.size(); ++k) {
     if (!is_cheap(k)) continue;
-    PotentialState& state = particle->states[k];
-    for (const TokenId token : std::span(particle->tokens).subspan(particle->start.tokens))
+    PotentialState& state = history->states[k];
+    for (const TokenId token : std::span(history->tokens).subspan(history->start.tokens))
       potentials_[k]->advance(state, vocabulary_.bytes(token));
-    particle->values[k] = potentials_[k]->log_prefix(state);
+    history->values[k] = potentials_[k]->log_prefix(state);
   }
 }
 
-ParticleState Growth::at_batch_start(const Particle& particle) const {
-  ParticleState state = particle;
-  state.status = particle.start.status;
-  state.states = particle.start.states;
-  state.values = particle.start.values;
+HistoryState Growth::at_batch_start(const History& history) const {
+  HistoryState state = history;
+  state.status = history.start.status;
+  state.states = history.start.states;
+  state.values = history.start.values;
   if (state.status != Status::growing) return state;
   state.death = {};
-  state.tokens.resize(particle.start.tokens);
+  state.tokens.resize(history.start.tokens);
   respell(&state);
   return state;
 }
 
-void Growth::respell(ParticleState* particle) const {
-  particle->text.clear();
-  particle->stop_state = StopStrings::start();
-  for (const TokenId token : particle->tokens) {
-    particle->text += vocabulary_.bytes(token);
-    stops_.advance(&particle->stop_state, vocabulary_.bytes(token));
+void Growth::respell(HistoryState* state) const {
+  state->text.clear();
+  state->stop_state = StopStrings::start();
+  for (const TokenId token : state->tokens) {
+    state->text += vocabulary_.bytes(token);
+    stops_.advance(&state->stop_state, vocabulary_.bytes(token));
   }
 }
 

@@ -48,11 +48,12 @@ Migration::Routes Migration::routes(std::span<const Transfer> transfers, Rank mi
   return routes;
 }
 
-Migration::Migration(const MigrationPlan& plan, const Population& population, ContextTree* tree, Transport* transport)
+Migration::Migration(std::span<const Transfer> transfers, const Population& population, ContextTree* tree,
+                     Transport* transport)
     : tree_(tree),
       transport_(transport),
-      outgoing_(routes(plan.transfers, transport->rank(), &Transfer::from, &Transfer::to)),
-      incoming_(routes(plan.transfers, transport->rank(), &Transfer::to, &Transfer::from)) {
+      outgoing_(routes(transfers, transport->rank(), &Transfer::from, &Transfer::to)),
+      incoming_(routes(transfers, transport->rank(), &Transfer::to, &Transfer::from)) {
   attempt([&] {
     for (Route& route : outgoing_) pack_particles(&route, population);
   });
@@ -71,10 +72,10 @@ void Migration::attempt(const Action& action) {
 void Migration::pack_particles(Route* route, const Population& population) const {
   ByteWriter out;
   for (const LogicalId parent : route->parents) {
-    const Particle& particle = population.at(parent);
-    put(particle, &out);
-    route->contexts.push_back(particle.context);
-    route->computed.push_back(particle.context ? tree_->computed(particle.context.id()) : 0);
+    const History& history = population.at(parent);
+    put(history, &out);
+    route->contexts.push_back(history.context);
+    route->computed.push_back(history.context ? tree_->computed(history.context.id()) : 0);
     out.put(route->computed.back());
   }
   route->bytes = out.take();
@@ -87,7 +88,7 @@ void Migration::trade(Migrate how, std::size_t vocabulary_size) {
   exchange(&outgoing_, &incoming_);
   attempt([&] { unpack_all_particles(); });
   if (how == Migrate::tokens) {
-    attempt([&] { rebuild_growing(tree_, vocabulary_size, arrivals_); });
+    attempt([&] { rebuild_growing(tree_, vocabulary_size, arrivals_.histories); });
   } else {
     attempt([&] { expect_contexts(); });
     ask_for_blocks();
@@ -127,27 +128,26 @@ void Migration::unpack_all_particles() {
 void Migration::unpack_particles(Route* route) {
   ByteReader in(route->bytes);
   for (const LogicalId parent : route->parents) {
-    Particle& particle = arrivals_.emplace_back();
-    particle.id = parent;
-    get(&in, &particle);
+    arrivals_.parents.push_back(parent);
+    get(&in, &arrivals_.histories.emplace_back());
     route->computed.push_back(in.get<std::uint32_t>());
   }
   route->bytes.clear();
 }
 
 void Migration::expect_contexts() {
-  auto particle = arrivals_.begin();
+  auto history = arrivals_.histories.begin();
   for (Route& route : incoming_) {
-    for (std::size_t k = 0; k < route.parents.size(); ++k, ++particle) {
+    for (std::size_t k = 0; k < route.parents.size(); ++k, ++history) {
       route.expected.emplace_back();
-      if (particle->status != Status::growing) continue;
-      route.expected.back() = tree_->expect(particle->tokens, route.computed[k]);
-      particle->context = ContextReference(tree_, route.expected.back().context);
+      if (history->status != Status::growing) continue;
+      route.expected.back() = tree_->expect(history->tokens, route.computed[k]);
+      history->context = ContextReference(tree_, route.expected.back().context);
     }
   }
   const bool complete = std::all_of(incoming_.begin(), incoming_.end(),
                                     [](const Route& route) { return missing_bytes(route.expected) == 0; });
-  for (Particle& arrival : arrivals_) arrival.waiting = !complete && arrival.status == Status::growing;
+  for (History& arrival : arrivals_.histories) arrival.waiting = !complete && arrival.status == Status::growing;
 }
 
 /// Receivers answer their senders, who then know what to pack.

@@ -30,8 +30,9 @@ std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, st
 ///   4. poll or wait, until arrived
 class Migration {
  public:
-  /// All arguments but the plan must outlive it.
-  Migration(const MigrationPlan& plan, const Population& population, ContextTree* tree, Transport* transport);
+  /// @param transfers at least those from and to this rank; grouped by sender, then receiver
+  /// All arguments but the transfers must outlive it.
+  Migration(std::span<const Transfer> transfers, const Population& population, ContextTree* tree, Transport* transport);
   /// Keeps what goes wrong in packing and unpacking for failure(): the others must not wait for it.
   /// @throws if the messages themselves fail or find no memory
   void trade(Migrate how, std::size_t vocabulary_size);
@@ -39,7 +40,7 @@ class Migration {
 
   [[nodiscard]] std::exception_ptr failure() const { return failure_; }
   /// The parents that lived elsewhere; waiting if data of their contexts is still to come. To be kept until it has.
-  [[nodiscard]] std::vector<Particle> take_arrivals() { return std::move(arrivals_); }
+  [[nodiscard]] Arrivals take_arrivals() { return std::move(arrivals_); }
   /// That this rank sends.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
@@ -84,7 +85,7 @@ class Migration {
   Transport* transport_;
   Routes outgoing_;
   Routes incoming_;
-  std::vector<Particle> arrivals_;
+  Arrivals arrivals_;
   std::uint64_t bytes_ = 0;
   std::exception_ptr failure_;
   std::unique_ptr<Shipment> shipment_;  ///< of the blocks

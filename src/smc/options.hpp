@@ -16,6 +16,10 @@ enum class ProposalKind { automatic, model, masked };
 /// How a growing particle comes to another rank: with its key/value blocks, or as tokens from which they are computed.
 enum class Migrate { key_values, tokens };
 
+/// Up to here a vector of N on every rank costs milliseconds a batch (`bench_resample --check`), and buys a list of all
+/// particles.
+inline constexpr int default_most_in_vectors = 1 << 17;
+
 struct Options {
   int particles = 50;
   int batch_size = 10;   ///< tokens between two reweightings
@@ -34,7 +38,11 @@ struct Options {
   int micro_batches = 1;
   double early_stop = 1.0;  ///< stop when the finished particles hold this share of the weight; 1 = all finished
   std::uint64_t seed = 0;
+  int most_in_vectors = default_most_in_vectors;  ///< more particles are weighed in blocks, with the same bits
   std::vector<std::string> stop{};  ///< a particle ends where one of these appears; the string itself is dropped
 };
+
+/// See selection.hpp.
+inline bool weighed_in_blocks(const Options& options) { return options.particles > options.most_in_vectors; }
 
 }  // namespace shoal::smc

@@ -3,42 +3,51 @@
 #include <algorithm>
 #include <limits>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/assert.hpp"
 #include "shoal/error.hpp"
 #include "smc/context_rebuild.hpp"
+#include "smc/equal_histories.hpp"
 
 namespace shoal::smc {
 namespace {
 
-Particle first_particle(std::span<const PotentialPtr> potentials) {
-  Particle particle;
+constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
+
+History first_history(std::span<const PotentialPtr> potentials) {
+  History history;
   for (const PotentialPtr& potential : potentials) {
-    particle.states.push_back(potential->start());
-    particle.values.push_back(potential->log_prefix(particle.states.back()));
-    if (particle.values.back() == -std::numeric_limits<double>::infinity())
+    history.states.push_back(potential->start());
+    history.values.push_back(potential->log_prefix(history.states.back()));
+    if (history.values.back() == -std::numeric_limits<double>::infinity())
       throw UsageError("potential '" + potential->name() +
                        "' is zero on the empty text (no answer can satisfy it) loosen or remove it");
-    particle.log_weight += particle.values.back();
+    history.log_weight += history.values.back();
   }
-  particle.begin_batch();
-  return particle;
+  history.begin_batch();
+  return history;
+}
+
+/// Lets equal histories be one. It need not wait if one of them need not.
+void unite(std::vector<History>* histories, std::vector<std::uint32_t>* history_of) {
+  const auto moved_to = merge_equal(
+      histories, [](History* stays, const History& goes) { stays->waiting = stays->waiting && goes.waiting; });
+  for (std::uint32_t& history : *history_of) history = moved_to[history];
 }
 
 }  // namespace
 
-double Particle::updated_log_weight() const {
+double History::updated_log_weight() const {
   double sum = log_weight;
   for (const double increment : increments) sum += increment;
   return sum + expensive_increment;
 }
 
-Status Particle::updated_status() const {
+Status History::updated_status() const {
   return updated_log_weight() == -std::numeric_limits<double>::infinity() ? Status::dead : status;
 }
 
-void Particle::begin_batch() {
+void History::begin_batch() {
   status = updated_status();
   log_weight = updated_log_weight();
   increments.clear();
@@ -46,81 +55,117 @@ void Particle::begin_batch() {
   start = {status, tokens.size(), text.size(), states, values};
 }
 
-Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::span<const Rank> owners,
-                       Rank mine) {
-  Particle first = first_particle(potentials);
+Members::Members(std::span<const std::uint32_t> history_of, const std::vector<bool>& wanted)
+    : begin_(wanted.size() + 1, 0) {
+  for (const std::uint32_t history : history_of) ++begin_[history + 1];
+  for (std::size_t h = 0; h < wanted.size(); ++h) begin_[h + 1] = begin_[h] + (wanted[h] ? begin_[h + 1] : 0);
+  places_.resize(begin_.back());
+  std::vector<std::size_t> next(begin_.begin(), begin_.end() - 1);
+  for (std::uint32_t place = 0; place < history_of.size(); ++place)
+    if (wanted[history_of[place]]) places_[next[history_of[place]]++] = place;
+}
+
+Population::Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::vector<LogicalId> ids)
+    : ids_(std::move(ids)), history_of_(ids_.size(), 0) {
+  History first = first_history(potentials);
+  if (ids_.empty()) return;
   tree->retain(tree->root());
   first.context = ContextReference(tree, tree->root());
-  for (std::size_t i = 0; i < owners.size(); ++i) {
-    if (owners[i] != mine) continue;
-    particles_.push_back(first);
-    particles_.back().id = LogicalId{static_cast<std::uint32_t>(i)};
+  histories_.push_back(std::move(first));
+}
+
+Population::Population(ContextTree* tree, std::size_t vocabulary_size, const RunState& start,
+                       std::vector<LogicalId> ids)
+    : ids_(std::move(ids)) {
+  std::vector<std::uint32_t> place_here(start.histories.size(), none);
+  for (const LogicalId id : ids_) {
+    const std::uint32_t history = start.history_of[id.value()];
+    if (place_here[history] == none) {
+      place_here[history] = static_cast<std::uint32_t>(histories_.size());
+      static_cast<HistoryState&>(histories_.emplace_back()) = start.histories[history];
+      histories_.back().begin_batch();
+    }
+    history_of_.push_back(place_here[history]);
   }
+  rebuild_growing(tree, vocabulary_size, histories_);
 }
 
-Population::Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
-                       std::span<const Rank> owners, Rank mine) {
-  for (std::size_t i = 0; i < owners.size(); ++i) {
-    if (owners[i] != mine) continue;
-    Particle& particle = particles_.emplace_back();
-    static_cast<ParticleState&>(particle) = start[i];
-    particle.id = LogicalId{static_cast<std::uint32_t>(i)};
-    particle.begin_batch();
-  }
-  rebuild_growing(tree, vocabulary_size, particles_);
+std::size_t Population::search(LogicalId id) const {
+  if (ids_.empty() || id < ids_.front()) return 0;
+  const std::size_t offset = id.value() - ids_.front().value();
+  if (ids_.back().value() - ids_.front().value() + 1 == ids_.size()) return std::min(offset, ids_.size());
+  return static_cast<std::size_t>(std::lower_bound(ids_.begin(), ids_.end(), id) - ids_.begin());
 }
 
-bool Population::any_growing() const {
-  return std::any_of(particles_.begin(), particles_.end(),
-                     [](const Particle& p) { return p.status == Status::growing; });
+std::uint32_t Population::history_of(LogicalId id) const {
+  const std::size_t place = search(id);
+  return place < ids_.size() && ids_[place] == id ? history_of_[place] : none;
 }
 
-const Particle* Population::find(LogicalId id) const {
-  const auto at = std::lower_bound(particles_.begin(), particles_.end(), id,
-                                   [](const Particle& p, LogicalId wanted) { return p.id < wanted; });
-  return at != particles_.end() && at->id == id ? &*at : nullptr;
+const History& Population::at(LogicalId id) const {
+  const std::uint32_t history = history_of(id);
+  SHOAL_EXPECT(history != none);
+  return histories_[history];
 }
 
-const Particle& Population::at(LogicalId id) const {
-  const Particle* particle = find(id);
-  SHOAL_EXPECT(particle != nullptr);
-  return *particle;
+std::uint32_t Population::add_copy(std::uint32_t history) {
+  History copy = histories_[history];
+  histories_.push_back(std::move(copy));
+  return static_cast<std::uint32_t>(histories_.size() - 1);
 }
 
 void Population::keep_parents(std::span<const Birth> births) {
-  std::unordered_set<LogicalId> parents;
-  for (const Birth& birth : births) parents.insert(birth.parent);
-  std::erase_if(particles_, [&](const Particle& p) { return !parents.contains(p.id); });
+  std::vector<bool> kept(histories_.size(), false);
+  for (const Birth& birth : births)
+    if (const std::uint32_t history = history_of(birth.parent); history != none) kept[history] = true;
+  for (std::size_t h = 0; h < histories_.size(); ++h)
+    if (!kept[h]) histories_[h] = History();
+  for (std::uint32_t& history : history_of_)
+    if (!kept[history]) history = none;
 }
 
-void Population::rebuild(std::span<const Birth> births, std::span<const Particle> arrivals, double log_weight) {
-  std::unordered_map<LogicalId, const Particle*> arrived;
-  for (const Particle& arrival : arrivals) arrived.emplace(arrival.id, &arrival);
+void Population::rebuild(std::span<const Birth> births, Arrivals arrivals, double log_weight) {
+  const auto local = static_cast<std::uint32_t>(histories_.size());
+  std::unordered_map<LogicalId, std::uint32_t> arrived;
+  for (std::uint32_t k = 0; k < arrivals.parents.size(); ++k) arrived.emplace(arrivals.parents[k], local + k);
+  std::move(arrivals.histories.begin(), arrivals.histories.end(), std::back_inserter(histories_));
 
-  std::vector<Particle> children;
-  children.reserve(births.size());
+  std::vector<std::uint32_t> child_of(histories_.size(), none);
+  std::vector<History> children;
+  std::vector<std::uint32_t> history_of_child;
+  std::vector<LogicalId> ids;
+  history_of_child.reserve(births.size());
+  ids.reserve(births.size());
   for (const Birth& birth : births) {
-    const auto from_elsewhere = arrived.find(birth.parent);
-    children.push_back(from_elsewhere != arrived.end() ? *from_elsewhere->second : at(birth.parent));
-    children.back().id = birth.child;
-    children.back().log_weight = log_weight;
-    children.back().begin_batch();
+    std::uint32_t parent = history_of(birth.parent);
+    if (parent == none) parent = arrived.at(birth.parent);
+    if (child_of[parent] == none) {
+      child_of[parent] = static_cast<std::uint32_t>(children.size());
+      children.push_back(std::move(histories_[parent]));
+      children.back().log_weight = log_weight;
+      children.back().begin_batch();
+    }
+    history_of_child.push_back(child_of[parent]);
+    ids.push_back(birth.child);
   }
-  particles_ = std::move(children);
+  if (!arrivals.parents.empty()) unite(&children, &history_of_child);
+  histories_ = std::move(children);
+  history_of_ = std::move(history_of_child);
+  ids_ = std::move(ids);
 }
 
 void Population::end_waiting() {
-  for (Particle& particle : particles_) particle.waiting = false;
+  for (History& history : histories_) history.waiting = false;
 }
 
 Population::Progress Population::progress() const {
   Progress progress;
-  for (const Particle& particle : particles_) {
-    const std::size_t made = particle.increments.size() + (particle.drawing ? 1 : 0);
+  for (const History& history : histories_) {
+    const std::size_t made = history.increments.size() + (history.drawing ? 1 : 0);
     progress.most = std::max(progress.most, made);
-    if (particle.status != Status::growing) continue;
+    if (history.status != Status::growing) continue;
     progress.least = std::min(progress.least.value_or(made), made);
-    if (!particle.waiting) progress.least_ready = std::min(progress.least_ready.value_or(made), made);
+    if (!history.waiting) progress.least_ready = std::min(progress.least_ready.value_or(made), made);
   }
   return progress;
 }

@@ -1,5 +1,5 @@
-// Population: this rank's particles by logical id. Owns their texts, potential states and
-// references to contexts; a child shares its parent's context until they differ.
+// Population: this rank's particles by logical id, and the histories that they stand on. Particles with the same tokens
+// have everything in common but their ids, so they share one history until they draw different tokens.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ class ContextReference {
   ContextId id_;
 };
 
-/// A particle at the start of the current batch; what a batch that is cut short goes back to.
+/// A history at the start of the current batch; what a batch that is cut short goes back to.
 struct BatchStart {
   Status status = Status::growing;
   std::size_t tokens = 0;
@@ -54,8 +54,9 @@ struct BatchStart {
   std::vector<double> values;
 };
 
-struct Particle : ParticleState {
-  LogicalId id;
+/// What all particles with the same tokens have in common. Their log-weights too: since the last resampling, which
+/// gives all particles the same, a log-weight is a sum over the tokens.
+struct History : HistoryState {
   ContextReference context;          ///< while growing
   bool waiting = false;              ///< for its context's data, which is on its way from another rank
   bool drawing = false;              ///< its next token is being drawn
@@ -71,26 +72,51 @@ struct Particle : ParticleState {
   void begin_batch();
 };
 
+/// Parents of a resampling that lived on other ranks, in two columns.
+struct Arrivals {
+  std::vector<LogicalId> parents;
+  std::vector<History> histories;
+};
+
+/// The particles of some histories, by their places in a Population.
+class Members {
+ public:
+  /// @param wanted by history
+  Members(std::span<const std::uint32_t> history_of, const std::vector<bool>& wanted);
+  /// Places, ascending; of a history that is not wanted none.
+  [[nodiscard]] std::span<const std::uint32_t> of(std::uint32_t history) const {
+    return std::span(places_).subspan(begin_[history], begin_[history + 1] - begin_[history]);
+  }
+
+ private:
+  std::vector<std::size_t> begin_;  ///< by history, and the end
+  std::vector<std::uint32_t> places_;
+};
+
+/// Every history has a particle. Particles are addressed by place: the position of their id among this rank's.
 class Population {
  public:
-  /// The particles that @p owners gives to @p mine, all at the root, with log-weight = sum of the potentials'
-  /// log_prefix of the empty text.
+  /// Particles @p ids (ascending), all at the root, with log-weight = sum of the potentials' log_prefix of the empty
+  /// text.
   /// @throws UsageError if a potential is zero there
-  Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::span<const Rank> owners, Rank mine);
-  /// The particles of @p start that @p owners gives to @p mine, their contexts computed anew.
-  Population(ContextTree* tree, std::size_t vocabulary_size, std::span<const ParticleState> start,
-             std::span<const Rank> owners, Rank mine);
+  Population(ContextTree* tree, std::span<const PotentialPtr> potentials, std::vector<LogicalId> ids);
+  /// The particles @p ids of @p start, their contexts computed anew.
+  Population(ContextTree* tree, std::size_t vocabulary_size, const RunState& start, std::vector<LogicalId> ids);
 
-  [[nodiscard]] std::span<Particle> particles() { return particles_; }
-  [[nodiscard]] std::span<const Particle> particles() const { return particles_; }
-  [[nodiscard]] bool any_growing() const;
+  [[nodiscard]] std::span<History> histories() { return histories_; }
+  [[nodiscard]] std::span<const History> histories() const { return histories_; }
+  [[nodiscard]] std::span<const LogicalId> ids() const { return ids_; }                    ///< by place
+  [[nodiscard]] std::span<const std::uint32_t> history_of() const { return history_of_; }  ///< by place
+  [[nodiscard]] const History& at(LogicalId id) const;
+  /// A further history, equal to @p history for now. The caller gives it particles.
+  std::uint32_t add_copy(std::uint32_t history);
+  void give(std::size_t place, std::uint32_t history) { history_of_[place] = history; }
 
-  [[nodiscard]] const Particle& at(LogicalId id) const;
-  /// Drops the particles without children here.
+  /// Drops the histories that no child here will have, so that their contexts are free. To be followed by rebuild.
   void keep_parents(std::span<const Birth> births);
   /// Replaces the particles by the children of a resampling, each with @p log_weight.
-  /// @param arrivals the parents that lived elsewhere
-  void rebuild(std::span<const Birth> births, std::span<const Particle> arrivals, double log_weight);
+  /// @param births by child
+  void rebuild(std::span<const Birth> births, Arrivals arrivals, double log_weight);
   /// The data of all contexts has come.
   void end_waiting();
   /// Tokens of the batch.
@@ -102,9 +128,14 @@ class Population {
   [[nodiscard]] Progress progress() const;
 
  private:
-  [[nodiscard]] const Particle* find(LogicalId id) const;
+  /// The place of @p id, or where it would be.
+  [[nodiscard]] std::size_t search(LogicalId id) const;
+  /// Index of its history, or none.
+  [[nodiscard]] std::uint32_t history_of(LogicalId id) const;
 
-  std::vector<Particle> particles_;  ///< by id
+  std::vector<LogicalId> ids_;
+  std::vector<std::uint32_t> history_of_;
+  std::vector<History> histories_;
 };
 
 }  // namespace shoal::smc

@@ -10,7 +10,6 @@
 #include "smc/population.hpp"
 #include "smc/run.hpp"
 #include "smc/transport.hpp"
-#include "smc/weights.hpp"
 
 namespace shoal::smc {
 
@@ -22,23 +21,32 @@ struct BatchShape {
   TokenId end_token{-1};  ///< recorded where a particle ended
 };
 
-/// Fills token, finished, potential and unique_contexts of @p record on rank 0 from every rank's particles.
-void gather_batch(Transport* transport, const Population& population, std::uint64_t distinct_contexts,
-                  const BatchShape& shape, BatchRecord* record);
+/// Fills token, finished and potential of @p record on rank 0 from every rank's particles.
+void gather_batch(Transport* transport, const Population& population, const BatchShape& shape, BatchRecord* record);
 
 /// One rank's share of a RunState.
 std::string pack_share(const Population& population, std::uint64_t particle_tokens, const Decoder& decoder);
-/// Puts the shares of all ranks together: particles, and the tokens they drew in addition to those in @p state.
+/// Puts the shares of all ranks together: histories, and the tokens they drew in addition to those in @p state.
 void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state);
 
 /// Every particle in logical order on rank 0, empty elsewhere. @param log_weights of all particles
 std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,
                                              std::span<const double> log_weights);
 
+/// Each history once, with its number of particles, on rank 0; empty elsewhere. By falling weight, then by tokens.
+struct HistoryList {
+  std::vector<ParticleResult> histories;
+  std::vector<std::uint64_t> weight;  ///< sum of q over the particles
+};
+/// @param q of one particle, by history of @p population
+HistoryList gather_histories(Transport* transport, const Population& population, std::span<const std::uint64_t> q);
+
 /// Distinct texts with positive probability, by falling probability, ties by text.
-std::vector<PosteriorEntry> posterior_of(std::span<const ParticleResult> particles, const IntegerWeights& weights);
+/// @param weight integer weight of each entry of @p particles
+std::vector<PosteriorEntry> posterior_of(std::span<const ParticleResult> particles,
+                                         std::span<const std::uint64_t> weight);
 
 /// The most probable text among the finished particles, or among all if none is finished; empty if extinct.
-std::string best_text(std::span<const ParticleResult> particles, const IntegerWeights& weights);
+std::string best_text(std::span<const ParticleResult> particles, std::span<const std::uint64_t> weight);
 
 }  // namespace shoal::smc

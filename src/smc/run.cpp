@@ -13,8 +13,7 @@
 #include "smc/decoder.hpp"
 #include "smc/migration.hpp"
 #include "smc/report.hpp"
-#include "smc/resampling.hpp"
-#include "smc/weights.hpp"
+#include "smc/selection.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -27,6 +26,7 @@ PhaseTimes operator+(const PhaseTimes& a, const PhaseTimes& b) { return a - (Pha
 
 void add(const MigrationStats& stats, MigrationStats* total) {
   total->moved += stats.moved;
+  total->between_nodes += stats.between_nodes;
   total->sent += stats.sent;
   total->messages += stats.messages;
   total->bytes += stats.bytes;
@@ -45,14 +45,15 @@ class Run {
         observer_(is_root_ ? attachments.observer : nullptr),
         checkpointer_(is_root_ ? attachments.checkpointer : nullptr),
         start_(attachments.start),
-        owners_(initial_owners(static_cast<std::size_t>(options.particles), transport->size())) {}
+        in_blocks_(weighed_in_blocks(options)),
+        selection_(in_blocks_ ? select_in_blocks(options, transport)
+                              : select_in_vectors(options, potentials.size(), transport)) {}
 
   RunResult execute(std::span<const TokenId> prompt);
 
  private:
   struct Decision {
     std::optional<FinishReason> reason;  ///< nothing: go on
-    IntegerWeights weights;
     double log_z = 0.0;
     double ess = 0.0;
     std::size_t tokens = 0;  ///< of the batch
@@ -66,20 +67,19 @@ class Run {
   bool told_to_stop(Ballot* ballot);
   void receive(Ballot* ballot);
   Ballot cut_batch(const Ballot& first);
-  [[nodiscard]] Ballot empty_ballot() const;
   template <class Action>
   void attempt(const Action& action);
   void agree(Ballot* ballot);
   void settle(Ballot* ballot);
-  Decision decide(const Ballot& ballot) const;
-  [[nodiscard]] std::optional<FinishReason> finish_reason(const Ballot& ballot, const IntegerWeights& weights) const;
+  Decision decide(const Ballot& ballot);
+  Weighing weigh(const Ballot& ballot);
+  [[nodiscard]] std::optional<FinishReason> finish_reason(const Ballot& ballot, const Weighing& weighing) const;
   void end_batch(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] BatchRecord start_record(const Ballot& ballot, const Decision& decision);
-  [[nodiscard]] std::vector<LogicalId> ancestors_after(const IntegerWeights& weights) const;
-  MigrationStats resample(std::span<const LogicalId> ancestors, double log_weight);
-  std::uint64_t migrate(const MigrationPlan& plan, std::span<const Birth> births);
+  void resample(double log_weight, BatchRecord* record);
+  std::uint64_t migrate(const Offspring& offspring);
   void save();
-  void publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record);
+  void publish(BatchRecord* record);
   RunResult finish(const Ballot& ballot, const Decision& decision);
   [[nodiscard]] std::uint64_t sum_over_ranks(std::uint64_t mine);
   [[nodiscard]] PhaseTimes times() const;
@@ -93,7 +93,8 @@ class Run {
   Observer* observer_;
   Checkpointer* checkpointer_;
   const RunState* start_;  ///< or null
-  std::vector<Rank> owners_;
+  bool in_blocks_;
+  std::unique_ptr<Selection> selection_;
   bool observed_ = false;       ///< some rank has an observer
   bool checkpointed_ = false;   ///< some rank has a checkpointer
   std::exception_ptr failure_;  ///< of this rank, since the ranks last agreed
@@ -128,7 +129,8 @@ RunResult Run::execute(std::span<const TokenId> prompt) {
 }
 
 void Run::open(std::span<const TokenId> prompt) {
-  const std::size_t most = rank_capacity(owners_.size(), transport_->size(), options_.spare);
+  const auto particles = static_cast<std::size_t>(options_.particles);
+  const std::size_t most = rank_capacity(particles, transport_->size(), in_blocks_ ? 0.0 : options_.spare);
   const ContextLimits limits{.contexts = static_cast<int>(most) + 1, .new_tokens = options_.max_tokens};
   attempt([&] {
     if (start_ != nullptr) check_fit(*start_, options_, potentials_, model_.vocabulary().size());
@@ -145,13 +147,13 @@ void Run::open(std::span<const TokenId> prompt) {
 }
 
 void Run::start_particles() {
+  std::vector<LogicalId> ids = first_ids(static_cast<std::size_t>(options_.particles), *transport_);
   if (start_ == nullptr) {
-    population_.emplace(tree_.get(), potentials_, owners_, transport_->rank());
+    population_.emplace(tree_.get(), potentials_, std::move(ids));
     return;
   }
   const ScopedTimer timer(&times_.decode_s);
-  population_.emplace(tree_.get(), static_cast<std::size_t>(model_.vocabulary().size()), start_->particles, owners_,
-                      transport_->rank());
+  population_.emplace(tree_.get(), static_cast<std::size_t>(model_.vocabulary().size()), *start_, std::move(ids));
   go_on_from(*start_);
 }
 
@@ -196,7 +198,7 @@ void Run::settle(Ballot* ballot) {
 }
 
 Ballot Run::decode_batch() {
-  Ballot ballot = empty_ballot();
+  Ballot ballot = selection_->empty_ballot();
   attempt([&] {
     decode_tokens(&ballot);
     ballot.count(*population_);
@@ -243,7 +245,7 @@ void Run::receive(Ballot* ballot) {
 
 /// Some rank has stopped earlier than another: all go back to the last token that every rank has made.
 Ballot Run::cut_batch(const Ballot& first) {
-  Ballot ballot = empty_ballot();
+  Ballot ballot = selection_->empty_ballot();
   const std::size_t tokens = first.agreed_tokens();
   attempt([&] {
     decoder_->cut(&*population_, tokens);
@@ -259,28 +261,26 @@ Ballot Run::cut_batch(const Ballot& first) {
   return ballot;
 }
 
-Ballot Run::empty_ballot() const {
-  return options_.early_stop < 1.0 ? Ballot::with_finished(owners_.size()) : Ballot(owners_.size());
-}
-
-Run::Decision Run::decide(const Ballot& ballot) const {
+Run::Decision Run::decide(const Ballot& ballot) {
   Decision decision;
-  decision.weights = integer_weights(ballot.log_weight);
-  decision.log_z = log_mean_weight(decision.weights);
-  decision.ess = effective_sample_size(decision.weights);
+  const Weighing weighing = weigh(ballot);
+  decision.log_z = log_mean_weight(weighing.sums);
+  decision.ess = effective_sample_size(weighing.sums);
   decision.tokens = ballot.agreed_tokens();
-  decision.reason = finish_reason(ballot, decision.weights);
+  decision.reason = finish_reason(ballot, weighing);
   return decision;
 }
 
-std::optional<FinishReason> Run::finish_reason(const Ballot& ballot, const IntegerWeights& weights) const {
-  if (weights.extinct()) return FinishReason::extinct;
+Weighing Run::weigh(const Ballot& ballot) {
+  const ScopedTimer timer(&times_.reduce_s);
+  return selection_->weigh(ballot, *population_);
+}
+
+std::optional<FinishReason> Run::finish_reason(const Ballot& ballot, const Weighing& weighing) const {
+  if (weighing.sums.extinct()) return FinishReason::extinct;
   if (ballot.growing == 0.0) return ballot.forced > 0.0 ? FinishReason::max_tokens : FinishReason::completed;
-  std::uint64_t finished = 0;
-  for (std::size_t i = 0; i < ballot.finished.size(); ++i)
-    if (ballot.finished[i] > 0.0) finished += weights.q[i];
   if (options_.early_stop < 1.0 &&
-      static_cast<double>(finished) >= options_.early_stop * static_cast<double>(weights.total))
+      static_cast<double>(weighing.finished) >= options_.early_stop * static_cast<double>(weighing.sums.total))
     return FinishReason::early_stop;
   if (ballot.signal > 0.0) return FinishReason::signal;
   if (ballot.deadline > 0.0) return FinishReason::timeout;
@@ -290,19 +290,14 @@ std::optional<FinishReason> Run::finish_reason(const Ballot& ballot, const Integ
 void Run::end_batch(const Ballot& ballot, const Decision& decision) {
   std::optional<BatchRecord> record;
   if (observed_) record = start_record(ballot, decision);
-  for (Particle& particle : population_->particles()) particle.begin_batch();
+  for (History& history : population_->histories()) history.begin_batch();
   steps_ += static_cast<std::uint32_t>(decision.tokens);
   tokens_at_start_ = decoder_->particle_tokens();
 
-  const bool enough = decision.ess >= options_.ess_threshold * static_cast<double>(owners_.size());
-  std::vector<LogicalId> ancestors;
-  MigrationStats moved;
-  if (!decision.reason && !enough) {
-    ancestors = ancestors_after(decision.weights);
-    moved = resample(ancestors, decision.log_z);
-  }
+  const bool enough = decision.ess >= options_.ess_threshold * options_.particles;
+  if (!decision.reason && !enough) resample(decision.log_z, record ? &*record : nullptr);
   ++batches_;
-  if (observer_ != nullptr) attempt([&] { publish(ancestors, moved, &*record); });
+  if (observer_ != nullptr) attempt([&] { publish(&*record); });
 }
 
 BatchRecord Run::start_record(const Ballot& ballot, const Decision& decision) {
@@ -312,41 +307,32 @@ BatchRecord Run::start_record(const Ballot& ballot, const Decision& decision) {
   record.tokens = static_cast<int>(decision.tokens);
   record.ess = decision.ess;
   record.log_z = decision.log_z;
-  record.log_weight = ballot.log_weight;
-  for (const Rank owner : owners_) record.rank.push_back(owner.value());
+  record.unique_contexts = sum_over_ranks(decoder_->distinct_contexts());
   const auto end = model_.vocabulary().end_tokens();
-  gather_batch(transport_, *population_, decoder_->distinct_contexts(),
-               {.particles = owners_.size(),
-                .potentials = potentials_.size(),
-                .batch_size = static_cast<std::size_t>(options_.batch_size),
-                .end_token = end.empty() ? TokenId{-1} : end.front()},
-               &record);
+  selection_->describe(ballot, *population_, end.empty() ? TokenId{-1} : end.front(), &record);
   return record;
 }
 
-std::vector<LogicalId> Run::ancestors_after(const IntegerWeights& weights) const {
-  const auto words = resampling_words(options_.resampling, weights.q.size(), RandomKey{options_.seed}, batches_);
-  return ancestors_of(offspring_counts(options_.resampling, weights.q, words));
-}
-
-MigrationStats Run::resample(std::span<const LogicalId> ancestors, double log_weight) {
+/// @param record or null
+void Run::resample(double log_weight, BatchRecord* record) {
   const ScopedTimer timer(&times_.migrate_s);
-  MigrationPlan plan = transport_->plan(ancestors, owners_, options_.spare);
-  const std::vector<Birth> births = births_on(transport_->rank(), ancestors, plan.owners);
-  if (!plan.transfers.empty()) plan.stats.bytes = migrate(plan, births);
+  Offspring offspring = selection_->resample(batches_, *population_);
+  if (offspring.moves) offspring.stats.bytes = migrate(offspring);
   attempt([&] {
-    population_->rebuild(births, migration_ ? migration_->take_arrivals() : std::vector<Particle>(), log_weight);
+    population_->rebuild(offspring.births, offspring.moves ? migration_->take_arrivals() : Arrivals(), log_weight);
   });
-  owners_ = std::move(plan.owners);
-  add(plan.stats, &moved_);
-  return plan.stats;
+  add(offspring.stats, &moved_);
+  if (record == nullptr) return;
+  record->resampled = true;
+  record->migration = offspring.stats;
+  record->ancestor = std::move(offspring.ancestor);
 }
 
 /// Key/value blocks travel only once every rank has packed its own and made room for the others'.
 /// @return bytes that travel between all ranks
-std::uint64_t Run::migrate(const MigrationPlan& plan, std::span<const Birth> births) {
-  migration_.emplace(plan, *population_, tree_.get(), transport_);
-  population_->keep_parents(births);  // before the arrivals need room
+std::uint64_t Run::migrate(const Offspring& offspring) {
+  migration_.emplace(offspring.transfers, *population_, tree_.get(), transport_);
+  population_->keep_parents(offspring.births);  // before the arrivals need room
   migration_->trade(options_.migrate, static_cast<std::size_t>(model_.vocabulary().size()));
   failure_ = migration_->failure();
   Ballot ballot;
@@ -374,18 +360,18 @@ void Run::save() {
                    .migration = moved_,
                    .elapsed_s = seconds_before_ + clock_.seconds(),
                    .times = times(),
-                   .particles = {}};
-    unpack_shares(shares, owners_.size(), &state);
+                   .histories = {},
+                   .history_of = {}};
+    unpack_shares(shares, static_cast<std::size_t>(options_.particles), &state);
     checkpointer_->write(state);
   });
 }
 
-/// @param ancestors empty if the batch ended without resampling
-void Run::publish(std::span<const LogicalId> ancestors, const MigrationStats& moved, BatchRecord* record) {
-  record->resampled = !ancestors.empty();
-  record->migration = moved;
-  for (std::uint32_t i = 0; i < owners_.size(); ++i)
-    record->ancestor.push_back(ancestors.empty() ? i : ancestors[i].value());
+void Run::publish(BatchRecord* record) {
+  if (!record->resampled && !in_blocks_) {
+    record->ancestor.resize(static_cast<std::size_t>(options_.particles));
+    std::iota(record->ancestor.begin(), record->ancestor.end(), 0U);
+  }
   record->time_s = seconds_before_ + clock_.seconds();
   const PhaseTimes now = times();
   record->times = now - reported_;
@@ -407,11 +393,7 @@ RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
   result.token_steps = static_cast<int>(steps_);
   result.particle_tokens = sum_over_ranks(tokens_before_ + decoder_->particle_tokens());
   result.migration = moved_;
-  result.particles = gather_particles(transport_, *population_, ballot.log_weight);
-  if (is_root_) {
-    result.posterior = posterior_of(result.particles, decision.weights);
-    result.response = best_text(result.particles, decision.weights);
-  }
+  selection_->list(ballot, *population_, &result);
   result.times = times();
   result.wall_s = seconds_before_ + clock_.seconds();
   return result;

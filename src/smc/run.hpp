@@ -19,7 +19,8 @@ namespace shoal::smc {
 enum class FinishReason { completed, max_tokens, early_stop, timeout, signal, extinct };
 std::string_view to_string(FinishReason reason);
 
-/// One row per batch, complete on rank 0, in logical order. Vectors of the particle kind have N entries.
+/// One row per batch, complete on rank 0, in logical order. Vectors of the particle kind have N entries, or none in a
+/// run that is weighed in blocks.
 struct BatchRecord {
   std::uint32_t batch = 0;
   double time_s = 0.0;  ///< since the run began
@@ -48,6 +49,7 @@ class Observer {
 };
 
 struct ParticleResult {
+  std::uint64_t count = 1;  ///< particles that this entry stands for
   std::string text;
   std::vector<TokenId> tokens;  ///< without the end of sequence
   double log_weight = 0.0;      ///< logsumexp - ln N = log_z
@@ -72,8 +74,9 @@ struct RunResult {
   PhaseTimes times;                   ///< totals of this rank
   double wall_s = 0.0;                ///< with the time before a restart, as the other totals of rank 0
   // Rank 0 only:
-  std::vector<ParticleResult> particles;  ///< logical order
-  std::vector<PosteriorEntry> posterior;  ///< distinct texts by falling probability, ties by text
+  std::vector<ParticleResult> particles;  ///< logical order; in blocks equal ones are one entry, the heaviest first
+  std::uint64_t unlisted = 0;             ///< particles that no entry stands for: in blocks, if they differ too much
+  std::vector<PosteriorEntry> posterior;  ///< distinct texts by falling probability, ties by text; in blocks the first
   std::string response;                   ///< most probable text; finished ones first
 };
 
@@ -86,8 +89,9 @@ struct Attachments {
 
 /// Runs on every rank of @p transport with equal arguments. A run that goes on from a state ends in the same bits as
 /// the one that the state was taken from, on any number of ranks.
-/// @throws UsageError if a potential is zero on the empty text, or the state is not one of this run; Error on NaN
-///         weights (with the particle's id)
+/// @throws UsageError if a potential is zero on the empty text, if the state is not one of this run, or if a run that
+/// is
+///         weighed in blocks has a state or a checkpointer; Error on NaN weights (with the particle's id)
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
               const Options& options, Transport& transport, const Attachments& attachments);
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,

@@ -42,8 +42,8 @@ struct Death {
   Culprit culprit = model_culprit;
 };
 
-/// What makes a particle, but for its place.
-struct ParticleState {
+/// What particles with the same tokens have in common.
+struct HistoryState {
   Status status = Status::growing;
   std::vector<TokenId> tokens;  ///< drawn so far, without the end of sequence
   std::string text;             ///< their bytes, cut before a stop string
@@ -54,19 +54,20 @@ struct ParticleState {
   Death death;
 };
 
-void put(const ParticleState& particle, ByteWriter* out);
+void put(const HistoryState& history, ByteWriter* out);
 /// @throws std::out_of_range on a short buffer
-void get(ByteReader* in, ParticleState* particle);
+void get(ByteReader* in, HistoryState* history);
 
 /// A run between two token batches.
 struct RunState {
-  std::uint32_t batches = 0;             ///< completed
-  std::uint32_t steps = 0;               ///< tokens so far
-  std::uint64_t particle_tokens = 0;     ///< tokens drawn, over all ranks
-  MigrationStats migration;              ///< totals
-  double elapsed_s = 0.0;                ///< since the run began
-  PhaseTimes times;                      ///< totals of rank 0
-  std::vector<ParticleState> particles;  ///< in logical order
+  std::uint32_t batches = 0;          ///< completed
+  std::uint32_t steps = 0;            ///< tokens so far
+  std::uint64_t particle_tokens = 0;  ///< tokens drawn, over all ranks
+  MigrationStats migration;           ///< totals
+  double elapsed_s = 0.0;             ///< since the run began
+  PhaseTimes times;                   ///< totals of rank 0
+  std::vector<HistoryState> histories;
+  std::vector<std::uint32_t> history_of;  ///< of each particle, by logical id: an index
 };
 
 /// As bytes for other processes of the same program.

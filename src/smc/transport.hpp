@@ -31,10 +31,11 @@ struct Transfer {
 
 /// What a resampling moved, over all ranks.
 struct MigrationStats {
-  std::uint64_t moved = 0;     ///< copies that changed rank
-  std::uint64_t sent = 0;      ///< distinct (parent, destination) states
-  std::uint64_t messages = 0;  ///< rank pairs that exchanged data
-  std::uint64_t bytes = 0;     ///< all that travelled: particles, questions which key/value blocks are missing, blocks
+  std::uint64_t moved = 0;          ///< copies that changed rank
+  std::uint64_t between_nodes = 0;  ///< those that changed node
+  std::uint64_t sent = 0;           ///< distinct (parent, destination) states
+  std::uint64_t messages = 0;       ///< rank pairs that exchanged data
+  std::uint64_t bytes = 0;  ///< all that travelled: particles, questions which key/value blocks are missing, blocks
 };
 
 /// Who builds which child after a resampling, and who sends which parent to whom. Equal on all ranks.
@@ -79,6 +80,8 @@ class Transport {
 
   [[nodiscard]] virtual Rank rank() const = 0;
   [[nodiscard]] virtual int size() const = 0;
+  /// Number of the node that a rank is on.
+  [[nodiscard]] virtual int node_of(Rank /*rank*/) const { return 0; }
   /// Elementwise maximum over the ranks: exact, so the order does not matter.
   virtual void allreduce_max(std::span<double> values) = 0;
   /// @param ancestors parent of each child, by child (size N), sorted, equal on all ranks

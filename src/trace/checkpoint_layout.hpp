@@ -10,7 +10,7 @@
 namespace shoal::trace {
 
 inline constexpr std::string_view checkpoint_format = "shoal-checkpoint";
-inline constexpr int checkpoint_version = 1;
+inline constexpr int checkpoint_version = 2;
 
 /// Attributes of the root.
 template <class State, class Visit>
@@ -20,6 +20,7 @@ void for_each_total(State& s, const Visit& visit) {
   visit("particle_tokens", s.particle_tokens);
   visit("elapsed_s", s.elapsed_s);
   visit("moved", s.migration.moved);
+  visit("moved_between_nodes", s.migration.between_nodes);
   visit("sent", s.migration.sent);
   visit("messages", s.migration.messages);
   visit("bytes_moved", s.migration.bytes);
@@ -31,16 +32,19 @@ void for_each_total(State& s, const Visit& visit) {
   visit("checkpoint_s", s.times.checkpoint_s);
 }
 
-/// Datasets of the group /particle with one value per particle.
-template <class Particle, class Visit>
-void for_each_number(Particle& p, const Visit& visit) {
-  visit("log_weight", p.log_weight);
-  visit("stop_state", p.stop_state);
-  visit("death_step", p.death.step);
-  visit("death_culprit", p.death.culprit);
+/// Of each particle: the index of its history. Everything else is listed by history.
+inline constexpr const char* history_of_particle = "particle_history";
+
+/// Datasets of the group /history with one value per history.
+template <class History, class Visit>
+void for_each_number(History& h, const Visit& visit) {
+  visit("log_weight", h.log_weight);
+  visit("stop_state", h.stop_state);
+  visit("death_step", h.death.step);
+  visit("death_culprit", h.death.culprit);
 }
 
-/// Lists of particles lie one after the other in NAME; NAME + end_suffix says where each ends.
+/// Lists of histories lie one after the other in NAME; NAME + end_suffix says where each ends.
 inline constexpr const char* end_suffix = "_end";
 
 /// Of all that a checkpoint says.

@@ -13,7 +13,7 @@ namespace shoal::trace {
 namespace {
 
 namespace fs = std::filesystem;
-using smc::ParticleState;
+using smc::HistoryState;
 
 [[noreturn]] void damaged(const std::string& what) { throw hdf5::Failure("damaged: " + what); }
 
@@ -35,8 +35,9 @@ class CheckpointReader {
     for (const std::int32_t id : read_list<std::int32_t>("prompt")) checkpoint.prompt.emplace_back(id);
     for_each_total(checkpoint.state, [&](const char* name, auto& value) { read_attribute(name, &value); });
     checkpoint.trace = read_mark();
-    read_particles(&checkpoint.state.particles);
-    read_potentials(checkpoint.info, &checkpoint.state.particles);
+    read_histories(&checkpoint.state.histories);
+    read_potentials(checkpoint.info, &checkpoint.state.histories);
+    checkpoint.state.history_of = read_list<std::uint32_t>(history_of_particle);
     check_hash(checkpoint, description);
     return checkpoint;
   }
@@ -82,13 +83,13 @@ class CheckpointReader {
     return values;
   }
 
-  /// Calls take(particle's index, begin, end) for each particle's part of the lists.
+  /// Calls take(history's index, begin, end) for each history's part of the lists.
   template <class T, class Take>
-  void read_lists(const std::string& name, std::size_t particles, const Take& take) {
+  void read_lists(const std::string& name, std::size_t histories, const Take& take) {
     const auto values = read_list<T>(name);
-    const auto ends = read_column<std::uint64_t>(name + end_suffix, particles);
+    const auto ends = read_column<std::uint64_t>(name + end_suffix, histories);
     std::uint64_t begin = 0;
-    for (std::size_t i = 0; i < particles; ++i) {
+    for (std::size_t i = 0; i < histories; ++i) {
       if (ends[i] < begin || ends[i] > values.size()) damaged("the parts of " + name);
       take(i, values.begin() + static_cast<std::ptrdiff_t>(begin),
            values.begin() + static_cast<std::ptrdiff_t>(ends[i]));
@@ -106,17 +107,17 @@ class CheckpointReader {
     return mark;
   }
 
-  void read_particles(std::vector<ParticleState>* particles) {
-    const auto status = read_list<std::uint8_t>("particle/status");
-    particles->resize(status.size());
-    for (std::size_t i = 0; i < status.size(); ++i) (*particles)[i].status = static_cast<smc::Status>(status[i]);
-    ParticleState sample;
+  void read_histories(std::vector<HistoryState>* histories) {
+    const auto status = read_list<std::uint8_t>("history/status");
+    histories->resize(status.size());
+    for (std::size_t i = 0; i < status.size(); ++i) (*histories)[i].status = static_cast<smc::Status>(status[i]);
+    HistoryState sample;
     std::size_t index = 0;
     for_each_number(sample, [&]<class T>(const char* name, T&) {
-      const auto values = read_column<T>(std::string("particle/") + name, status.size());
+      const auto values = read_column<T>(std::string("history/") + name, status.size());
       for (std::size_t i = 0; i < status.size(); ++i) {
         std::size_t at = 0;
-        for_each_number((*particles)[i], [&]<class U>(const char*, U& value) {
+        for_each_number((*histories)[i], [&]<class U>(const char*, U& value) {
           if constexpr (std::same_as<T, U>)
             if (at == index) value = values[i];
           ++at;
@@ -124,20 +125,20 @@ class CheckpointReader {
       }
       ++index;
     });
-    read_lists<std::uint8_t>("particle/text", status.size(),
-                             [&](std::size_t i, auto begin, auto end) { (*particles)[i].text.assign(begin, end); });
-    read_lists<std::int32_t>("particle/token", status.size(), [&](std::size_t i, auto begin, auto end) {
-      for (auto id = begin; id != end; ++id) (*particles)[i].tokens.emplace_back(*id);
+    read_lists<std::uint8_t>("history/text", status.size(),
+                             [&](std::size_t i, auto begin, auto end) { (*histories)[i].text.assign(begin, end); });
+    read_lists<std::int32_t>("history/token", status.size(), [&](std::size_t i, auto begin, auto end) {
+      for (auto id = begin; id != end; ++id) (*histories)[i].tokens.emplace_back(*id);
     });
   }
 
-  void read_potentials(const TraceInfo& info, std::vector<ParticleState>* particles) {
+  void read_potentials(const TraceInfo& info, std::vector<HistoryState>* histories) {
     for (const std::string& name : dataset_names(info.potentials)) {
       const std::string group = "potential/" + name + "/";
-      const auto values = read_column<double>(group + "value", particles->size());
-      for (std::size_t i = 0; i < values.size(); ++i) (*particles)[i].values.push_back(values[i]);
-      read_lists<std::uint8_t>(group + "state", particles->size(), [&](std::size_t i, auto begin, auto end) {
-        (*particles)[i].states.emplace_back(begin, end);
+      const auto values = read_column<double>(group + "value", histories->size());
+      for (std::size_t i = 0; i < values.size(); ++i) (*histories)[i].values.push_back(values[i]);
+      read_lists<std::uint8_t>(group + "state", histories->size(), [&](std::size_t i, auto begin, auto end) {
+        (*histories)[i].states.emplace_back(begin, end);
       });
     }
   }

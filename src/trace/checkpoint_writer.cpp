@@ -14,13 +14,13 @@
 namespace shoal::trace {
 namespace {
 
-using smc::ParticleState;
+using smc::HistoryState;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& what_to_do) {
   throw IoError("cannot write the checkpoint " + (path.empty() ? "''" : path) + " (" + why + ") " + what_to_do);
 }
 
-/// Lists of several particles, one after the other.
+/// Lists of several histories, one after the other.
 template <class T>
 struct Lists {
   std::vector<T> values;
@@ -37,9 +37,9 @@ struct Lists {
   }
 };
 
-double log_z_of(const std::vector<ParticleState>& particles) {
+double log_z_of(const smc::RunState& state) {
   std::vector<double> log_weights;
-  for (const ParticleState& particle : particles) log_weights.push_back(particle.log_weight);
+  for (const std::uint32_t history : state.history_of) log_weights.push_back(state.histories[history].log_weight);
   return smc::log_mean_weight(smc::integer_weights(log_weights));
 }
 
@@ -52,22 +52,22 @@ void write_attributes(hid_t root, const Checkpoint& checkpoint, const std::strin
   write_fixed_text_attribute(root, "model_id", checkpoint.info.model_id);
   write_fixed_text_attribute(root, "weights_hash", checkpoint.info.weights_hash);
   write_attribute(root, "seed", checkpoint.info.seed);
-  write_attribute(root, "log_z", log_z_of(checkpoint.state.particles));
+  write_attribute(root, "log_z", log_z_of(checkpoint.state));
   for_each_total(checkpoint.state, [&](const char* name, auto value) { write_attribute(root, name, value); });
   write_attribute<std::int64_t>(root, "trace_batches",
                                 checkpoint.trace ? static_cast<std::int64_t>(checkpoint.trace->batches) : -1);
   write_attribute(root, "trace_hash", checkpoint.trace ? checkpoint.trace->hash : 0);
 }
 
-void write_particles(hid_t root, const std::vector<ParticleState>& particles) {
-  const hdf5::Group group = create_group(root, "particle");
-  const ParticleState sample;
+void write_histories(hid_t root, const std::vector<HistoryState>& histories) {
+  const hdf5::Group group = create_group(root, "history");
+  const HistoryState sample;
   std::size_t index = 0;
   for_each_number(sample, [&]<class T>(const char* name, const T&) {
     std::vector<T> values;
-    for (const ParticleState& particle : particles) {
+    for (const HistoryState& history : histories) {
       std::size_t at = 0;
-      for_each_number(particle, [&]<class U>(const char*, const U& value) {
+      for_each_number(history, [&]<class U>(const char*, const U& value) {
         if constexpr (std::same_as<T, U>)
           if (at == index) values.push_back(value);
         ++at;
@@ -79,11 +79,11 @@ void write_particles(hid_t root, const std::vector<ParticleState>& particles) {
   std::vector<std::uint8_t> status;
   Lists<std::uint8_t> texts;
   Lists<std::int32_t> tokens;
-  for (const ParticleState& particle : particles) {
-    status.push_back(static_cast<std::uint8_t>(particle.status));
-    texts.add(particle.text);
+  for (const HistoryState& history : histories) {
+    status.push_back(static_cast<std::uint8_t>(history.status));
+    texts.add(history.text);
     std::vector<std::int32_t> ids;
-    for (const TokenId token : particle.tokens) ids.push_back(token.value());
+    for (const TokenId token : history.tokens) ids.push_back(token.value());
     tokens.add(ids);
   }
   create_fixed(group.get(), "status", status);
@@ -98,9 +98,9 @@ void write_potentials(hid_t root, const Checkpoint& checkpoint) {
     const hdf5::Group group = create_group(all.get(), names[k].c_str());
     std::vector<double> values;
     Lists<std::uint8_t> states;
-    for (const ParticleState& particle : checkpoint.state.particles) {
-      values.push_back(particle.values.at(k));
-      states.add(particle.states.at(k));
+    for (const HistoryState& history : checkpoint.state.histories) {
+      values.push_back(history.values.at(k));
+      states.add(history.states.at(k));
     }
     create_fixed(group.get(), "value", values);
     states.write(group.get(), "state");
@@ -115,7 +115,8 @@ void write_file(const std::string& path, const Checkpoint& checkpoint) {
   std::vector<std::int32_t> prompt;
   for (const TokenId token : checkpoint.prompt) prompt.push_back(token.value());
   create_fixed(file.get(), "prompt", prompt);
-  write_particles(file.get(), checkpoint.state.particles);
+  create_fixed(file.get(), history_of_particle, checkpoint.state.history_of);
+  write_histories(file.get(), checkpoint.state.histories);
   write_potentials(file.get(), checkpoint);
   file.close();
 }

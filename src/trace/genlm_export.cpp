@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "shoal/error.hpp"
 #include "trace/html_text.hpp"
 #include "trace/lineage.hpp"
 
@@ -99,6 +100,9 @@ class Export {
 
 void write_genlm_json(const Trace& trace, std::ostream& out) {
   check_lineage(trace);
+  if (!trace.info.lists_particles)
+    throw UsageError("cannot export the trace (it does not list its " + std::to_string(trace.info.particles) +
+                     " particles, as runs of so many do not) trace a smaller run");
   Export(trace, out).write();
 }
 

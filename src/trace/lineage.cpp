@@ -14,7 +14,7 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 bool has_sizes(const smc::BatchRecord& record, const TraceInfo& info) {
-  const auto n = static_cast<std::size_t>(info.particles);
+  const std::size_t n = info.lists_particles ? static_cast<std::size_t>(info.particles) : 0;
   return record.log_weight.size() == n && record.ancestor.size() == n && record.rank.size() == n &&
          record.finished.size() == n && record.token.size() == n * static_cast<std::size_t>(info.batch_size) &&
          record.potential.size() == n * info.potentials.size();
@@ -71,7 +71,7 @@ std::vector<std::uint32_t> ancestors_at(const Trace& trace, std::span<const std:
 
 std::vector<std::size_t> surviving_lineages(const Trace& trace) {
   std::vector<std::size_t> counts(trace.batches.size());
-  if (trace.batches.empty()) return counts;
+  if (trace.batches.empty() || !trace.info.lists_particles) return counts;
   const auto n = static_cast<std::size_t>(trace.info.particles);
   std::vector<bool> alive(n);
   const auto& last = trace.batches.back().log_weight;
@@ -111,6 +111,8 @@ std::string text_after(const Trace& trace, std::size_t b, std::uint32_t i) {
 }
 
 std::vector<LogZError> log_z_errors(const Trace& trace) {
+  if (!trace.info.lists_particles)
+    return std::vector<LogZError>(trace.batches.size(), no_error(0, "the trace does not list so many particles"));
   const auto n = static_cast<std::size_t>(trace.info.particles);
   std::vector<LogZError> errors;
   std::vector<std::uint32_t> founder(n);

@@ -47,7 +47,7 @@ Posterior final_posterior(const TraceResult& result) {
   std::map<std::string_view, Answer> by_text;
   for (std::size_t i = 0; i < result.texts.size(); ++i) {
     Answer& answer = by_text[result.texts[i]];
-    ++answer.particles;
+    answer.particles += result.count[i];
     answer.finished |= result.finished[i] != 0;
   }
   std::vector<Answer> answers;
@@ -65,7 +65,7 @@ Posterior final_posterior(const TraceResult& result) {
 /// From the last batch of a run that has no result.
 Posterior partial_posterior(const Trace& trace) {
   Posterior posterior;
-  if (trace.batches.empty()) return posterior;
+  if (trace.batches.empty() || !trace.info.lists_particles) return posterior;
   const smc::BatchRecord& last = trace.batches.back();
   const auto shares = probabilities(last);
   std::map<std::string, Answer> by_text;
@@ -219,6 +219,8 @@ std::string posterior_item(const Answer& answer, double most) {
 }
 
 std::string posterior_html(const Trace& trace, const Posterior& posterior) {
+  if (!trace.result && !trace.info.lists_particles)
+    return "<p>The trace does not list so many particles: the texts come with the result.</p>\n";
   if (posterior.shown.empty()) return "<p>No text has positive weight.</p>\n";
   std::string html = "<p class=\"note\">" + counted(static_cast<double>(posterior.texts), "distinct text") +
                      (trace.result ? "" : " so far") + ", by probability.";
@@ -251,9 +253,10 @@ std::string batch_row(const Trace& trace, const BatchSeries& series, std::size_t
   cell(r.resampled ? "yes" : "");
   cell(fixed(r.log_z, 4));
   cell(significant(series.errors[b].standard_error, 2));
-  cell(grouped(static_cast<double>(series.lineages[b])));
+  cell(trace.info.lists_particles ? grouped(static_cast<double>(series.lineages[b])) : "");
   cell(grouped(static_cast<double>(r.unique_contexts)));
   cell(grouped(static_cast<double>(r.migration.moved)));
+  cell(grouped(static_cast<double>(r.migration.between_nodes)));
   cell(grouped(static_cast<double>(r.migration.sent)));
   cell(grouped(static_cast<double>(r.migration.messages)));
   cell(bytes_text(static_cast<double>(r.migration.bytes)));
@@ -265,8 +268,8 @@ std::string batch_table(const Trace& trace, const BatchSeries& series) {
   std::string html =
       "<details><summary>The numbers of every batch</summary><div class=\"scroll\" tabindex=\"0\" role=\"region\" "
       "aria-label=\"Table of batches\"><table class=\"numbers\"><thead><tr>";
-  std::vector<std::string> heads{"batch",    "time",     "tokens", "ESS",  "resampled", "log Ẑ", "± error",
-                                 "lineages", "contexts", "moved",  "sent", "messages",  "bytes"};
+  std::vector<std::string> heads{"batch",    "time",     "tokens", "ESS",           "resampled", "log Ẑ",    "± error",
+                                 "lineages", "contexts", "moved",  "between nodes", "sent",      "messages", "bytes"};
   heads.insert(heads.end(), phase_names.begin(), phase_names.end());
   for (const std::string& head : heads) html += "<th scope=\"col\">" + head + "</th>";
   html += "</tr></thead><tbody>\n";

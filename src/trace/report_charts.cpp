@@ -229,8 +229,10 @@ class Charts {
   }
 
   [[nodiscard]] std::string all() const {
-    return figure_html(ess()) + figure_html(log_z()) + figure_html(lineages()) + figure_html(state()) +
-           figure_html(contexts()) + figure_html(moved()) + figure_html(time()) + figure_html(weights());
+    const bool listed = trace_.info.lists_particles;
+    return figure_html(ess()) + figure_html(log_z()) +
+           (listed ? figure_html(lineages()) + figure_html(state()) : std::string()) + figure_html(contexts()) +
+           figure_html(moved()) + figure_html(time()) + (listed ? figure_html(weights()) : std::string());
   }
 
  private:

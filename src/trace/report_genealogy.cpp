@@ -594,7 +594,7 @@ std::string figure(const Trace& trace, const Picture& picture) {
 }  // namespace
 
 GenealogyParts genealogy_parts(const Trace& trace, const std::vector<std::size_t>& survivors, const std::string& best) {
-  if (trace.batches.empty()) return {"", "null"};
+  if (trace.batches.empty() || !trace.info.lists_particles) return {"", "null"};
   const Picture picture = make_picture(trace, survivors, best);
   return {figure(trace, picture), Details(trace, picture).json()};
 }

@@ -44,6 +44,7 @@ std::string to_json(const TraceInfo& info) {
   for_each_field(info, [&](const char* name, const auto& value) { json[name] = value; });
   json["isa"] = info.isa;
   json["fingerprint"] = info.fingerprint;
+  json["lists_particles"] = info.lists_particles;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -53,6 +54,7 @@ TraceInfo info_from_json(std::string_view text) {
   for_each_field(info, [&](const char* name, auto& value) { json.at(name).get_to(value); });
   info.isa = json.value("isa", "");  // absent in traces of earlier programs, as the next
   info.fingerprint = json.value("fingerprint", "");
+  info.lists_particles = json.value("lists_particles", true);
   if (info.particles < 1 || info.batch_size < 1) throw std::invalid_argument("no particles");
   return info;
 }

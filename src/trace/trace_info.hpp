@@ -24,6 +24,7 @@ struct TraceInfo {
   int ranks = 1;
   int particles = 0;
   int batch_size = 0;
+  bool lists_particles = true;          ///< has /particle and /potential: not if particles are weighed in blocks
   std::vector<std::string> potentials;  ///< in the order of BatchRecord::potential
 
   bool operator==(const TraceInfo&) const = default;

@@ -22,6 +22,9 @@ inline constexpr const char* vocabulary_token = "vocabulary/token";
 inline constexpr const char* vocabulary_end = "vocabulary/bytes_end";
 inline constexpr const char* vocabulary_bytes = "vocabulary/bytes";
 
+/// Column of /batch that traces of earlier programs lack.
+inline constexpr const char* moved_between_nodes = "moved_between_nodes";
+
 enum class RowShape { per_particle, per_token };  ///< [N] or [N, batch size]
 
 /// Calls visit(column, field) for the scalars of /batch.
@@ -33,6 +36,7 @@ void for_each_scalar(Record& r, const Visit& visit) {
   visit(Column{"log_z", "nat", "estimate of the log marginal likelihood after this batch"}, r.log_z);
   visit(Column{"resampled", "1", "1 if the particles were resampled after this batch"}, r.resampled);
   visit(Column{"moved", "1", "particles that changed rank"}, r.migration.moved);
+  visit(Column{moved_between_nodes, "1", "particles that changed node"}, r.migration.between_nodes);
   visit(Column{"sent", "1", "distinct (parent, destination) states sent"}, r.migration.sent);
   visit(Column{"messages", "1", "pairs of ranks that exchanged particles"}, r.migration.messages);
   visit(Column{"bytes_moved", "byte", "all bytes that travelled between ranks for it"}, r.migration.bytes);

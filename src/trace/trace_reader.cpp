@@ -196,6 +196,7 @@ class Reader {
     batches.resize(numbers.size());
     for (std::size_t b = 0; b < numbers.size(); ++b) batches[b].batch = static_cast<std::uint32_t>(numbers[b]);
     read_scalars(&batches);
+    if (!trace->info.lists_particles) return;
     read_arrays(trace->info, &batches);
     read_potentials(trace->info, &batches);
   }
@@ -206,7 +207,10 @@ class Reader {
     smc::BatchRecord sample;
     for_each_scalar(sample, [&]<class T>(const Column& column, T&) {
       using Stored = std::conditional_t<std::same_as<T, bool>, std::uint8_t, T>;
-      const auto values = read_rows<Stored>(std::string("batch/") + column.name, batches->size(), {});
+      const std::string name = std::string("batch/") + column.name;
+      std::vector<Stored> values(batches->size());
+      if (column.name != moved_between_nodes || hdf5::check(H5Lexists(file_.get(), name.c_str(), H5P_DEFAULT)) > 0)
+        values = read_rows<Stored>(name, batches->size(), {});
       for (std::size_t b = 0; b < batches->size(); ++b) {
         std::size_t at = 0;
         for_each_scalar((*batches)[b], [&]<class U>(const Column&, U& field) {
@@ -283,9 +287,11 @@ class Reader {
     result.log_weight = read_vector<double>("result/log_weight");
     result.weights = read_vector<double>("result/weights");
     result.finished = read_vector<std::uint8_t>("result/finished");
-    const auto n = static_cast<std::size_t>(info.particles);
-    for (const std::size_t size : {result.texts.size(), result.tokens.size(), result.log_weight.size(),
-                                   result.weights.size(), result.finished.size()})
+    const std::size_t n = info.lists_particles ? static_cast<std::size_t>(info.particles) : result.texts.size();
+    result.count.assign(n, 1);
+    if (!info.lists_particles) result.count = read_vector<std::uint64_t>("result/count");
+    for (const std::size_t size : {result.count.size(), result.texts.size(), result.tokens.size(),
+                                   result.log_weight.size(), result.weights.size(), result.finished.size()})
       if (size != n) damaged("the result's shapes");
     const auto texts = read_texts("result/posterior/text");
     const auto probabilities = read_vector<double>("result/posterior/probability");

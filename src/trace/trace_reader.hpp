@@ -11,7 +11,8 @@
 
 namespace shoal::trace {
 
-/// /result; vectors of the particle kind have N entries, in logical order.
+/// /result; vectors of the particle kind have N entries, in logical order; or, if the trace does not list particles,
+/// one for each history.
 struct TraceResult {
   std::string finish_reason;
   std::string extinct_by;
@@ -23,6 +24,7 @@ struct TraceResult {
   std::vector<double> log_weight;    ///< logsumexp - ln N = log_z
   std::vector<double> weights;       ///< probabilities; all zero if extinct
   std::vector<std::uint8_t> finished;
+  std::vector<std::uint64_t> count;  ///< particles of each entry
   std::vector<smc::PosteriorEntry> posterior;
 };
 

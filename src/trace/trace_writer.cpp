@@ -186,6 +186,7 @@ Scales create_scales(hid_t root, const TraceInfo& info) {
   scales.batch = create_growing<std::int64_t>(root, batch_scale, {});
   describe(scales.batch.get(), {batch_scale, "1", "number of the batch; -1 marks a row that is not complete"});
   hdf5::check(H5DSset_scale(scales.batch.get(), batch_scale));
+  if (!info.lists_particles) return scales;
   scales.particle = create_scale(root, particle_scale, info.particles, "logical id of the particle");
   scales.token = create_scale(root, token_scale, info.batch_size, "token step within the batch");
   return scales;
@@ -248,9 +249,11 @@ void create_batch_part(const std::string& path, const TraceInfo& info) {
   {
     const Scales scales = create_scales(file.get(), info);
     create_batch_group(file.get(), scales);
-    create_particle_group(file.get(), info, scales);
-    create_potential_group(file.get(), info, scales);
-    create_vocabulary_group(file.get());
+    if (info.lists_particles) {
+      create_particle_group(file.get(), info, scales);
+      create_potential_group(file.get(), info, scales);
+      create_vocabulary_group(file.get());
+    }
   }
   file.close();
 }
@@ -337,6 +340,16 @@ std::vector<double> normalised(const std::vector<double>& log_weights) {
   return weights;
 }
 
+/// Share of the weight of all particles that each entry stands for.
+std::vector<double> shares(const smc::RunResult& result, int particles) {
+  std::vector<double> weights;
+  for (const smc::ParticleResult& entry : result.particles) {
+    const double weight = std::isinf(result.log_z) ? 0.0 : exact_exp(entry.log_weight - result.log_z);
+    weights.push_back(static_cast<double>(entry.count) / particles * weight);
+  }
+  return weights;
+}
+
 template <class T, class Items, class Field>
 std::vector<T> collect(const Items& items, const Field& field) {
   std::vector<T> values;
@@ -345,9 +358,14 @@ std::vector<T> collect(const Items& items, const Field& field) {
   return values;
 }
 
-void write_result_particles(hid_t group, hid_t particle_scale_id, const smc::RunResult& result) {
+/// Of every particle, or of each history with the number of its particles.
+void write_result_particles(hid_t root, hid_t group, const TraceInfo& info, const smc::RunResult& result) {
   const auto& particles = result.particles;
-  const std::array dimensions{Dimension{"particle", particle_scale_id}};
+  const hdf5::Dataset scale = info.lists_particles
+                                  ? hdf5::Dataset(H5Dopen2(root, particle_scale, H5P_DEFAULT))
+                                  : create_scale(group, "history", static_cast<std::int32_t>(particles.size()),
+                                                 "particles with the same tokens, by falling weight");
+  const std::array dimensions{Dimension{info.lists_particles ? "particle" : "history", scale.get()}};
   const auto finish = [&](const hdf5::Dataset& dataset, const Column& column) {
     describe(dataset.get(), column);
     attach(dataset.get(), dimensions);
@@ -358,7 +376,11 @@ void write_result_particles(hid_t group, hid_t particle_scale_id, const smc::Run
   finish(create_fixed(group, "tokens", collect<std::int32_t>(particles, [](const auto& p) { return p.tokens.size(); })),
          {"", "1", "tokens of the answer, without the end of sequence"});
   finish(create_fixed(group, "log_weight", log_weight), {"", "nat", "logsumexp - ln N = log_z"});
-  finish(create_fixed(group, "weights", normalised(log_weight)), {"", "1", "probabilities; all zero if extinct"});
+  finish(create_fixed(group, "weights", info.lists_particles ? normalised(log_weight) : shares(result, info.particles)),
+         {"", "1", "probabilities; all zero if extinct"});
+  if (!info.lists_particles)
+    finish(create_fixed(group, "count", collect<std::uint64_t>(particles, [](const auto& p) { return p.count; })),
+           {"", "1", "particles"});
   finish(create_fixed(group, "finished", collect<std::uint8_t>(particles, [](const auto& p) { return p.finished; })),
          {"", "1", "1 if the answer has ended"});
 }
@@ -378,10 +400,9 @@ void write_posterior(hid_t result_group, const std::vector<smc::PosteriorEntry>&
   attach(probabilities.get(), dimensions);
 }
 
-void write_result(hid_t root, const smc::RunResult& result) {
+void write_result(hid_t root, const TraceInfo& info, const smc::RunResult& result) {
   const hdf5::Group group = create_group(root, "result");
-  const hdf5::Dataset scale(H5Dopen2(root, particle_scale, H5P_DEFAULT));
-  write_result_particles(group.get(), scale.get(), result);
+  write_result_particles(root, group.get(), info, result);
   write_posterior(group.get(), result.posterior);
   const auto text = [&](const char* name, const std::string& value, const char* meaning) {
     describe(create_text(group.get(), name, value).get(), {name, "1", meaning});
@@ -439,15 +460,7 @@ class TraceWriter::Impl {
     if (token_list_) token_list_->add(record.token);
     std::size_t next = 0;
     for_each_scalar(record, [&](const Column&, const auto& value) { columns_[next++].append(rows_, &value); });
-    for_each_array(record, [&](const Column&, RowShape shape, const auto& values) {
-      [[maybe_unused]] const Shape row = row_shape(info_, shape);
-      SHOAL_EXPECT(values.size() == std::accumulate(row.begin(), row.end(), hsize_t{1}, std::multiplies<>()));
-      columns_[next++].append(rows_, values.data());
-    });
-    const auto particles = static_cast<std::size_t>(info_.particles);
-    SHOAL_EXPECT(record.potential.size() == info_.potentials.size() * particles);
-    for (std::size_t k = 0; k < info_.potentials.size(); ++k)
-      columns_[next++].append(rows_, record.potential.data() + k * particles);
+    if (info_.lists_particles) append_particles(record, next);
     for (GrowingDataset& column : columns_) column.flush();
     file_.check_writes();
     commit(record.batch);
@@ -465,7 +478,7 @@ class TraceWriter::Impl {
     PartialFile partial(path_);
     fs::copy_file(path_, partial.path(), fs::copy_options::overwrite_existing);
     auto file = hdf5::WritableFile::open(partial.path(), H5F_ACC_RDWR);
-    write_result(file.get(), result);
+    write_result(file.get(), info_, result);
     file.close();
     partial.sync_to_disk();
     partial.place();
@@ -475,12 +488,31 @@ class TraceWriter::Impl {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  /// @param next the first of their columns
+  void append_particles(const smc::BatchRecord& record, std::size_t next) {
+    for_each_array(record, [&](const Column&, RowShape shape, const auto& values) {
+      [[maybe_unused]] const Shape row = row_shape(info_, shape);
+      SHOAL_EXPECT(values.size() == std::accumulate(row.begin(), row.end(), hsize_t{1}, std::multiplies<>()));
+      columns_[next++].append(rows_, values.data());
+    });
+    const auto particles = static_cast<std::size_t>(info_.particles);
+    SHOAL_EXPECT(record.potential.size() == info_.potentials.size() * particles);
+    for (std::size_t k = 0; k < info_.potentials.size(); ++k)
+      columns_[next++].append(rows_, record.potential.data() + k * particles);
+  }
+
   void open_for_appending(const std::string& path) {
     file_ = hdf5::WritableFile::open(path, H5F_ACC_RDWR | H5F_ACC_SWMR_WRITE);
     const smc::BatchRecord sample;
     for_each_scalar(sample, [&]<class T>(const Column& column, const T&) {
       columns_.emplace_back(file_.get(), std::string("batch/") + column.name, hdf5::memory_type<T>(), Shape{});
     });
+    if (info_.lists_particles) open_particle_columns();
+    committed_.emplace(file_.get(), batch_scale, hdf5::memory_type<std::int64_t>(), Shape{});
+  }
+
+  void open_particle_columns() {
+    const smc::BatchRecord sample;
     for_each_array(sample, [&]<class T>(const Column& column, RowShape shape, const std::vector<T>&) {
       columns_.emplace_back(file_.get(), std::string("particle/") + column.name, hdf5::memory_type<T>(),
                             row_shape(info_, shape));
@@ -489,7 +521,6 @@ class TraceWriter::Impl {
       columns_.emplace_back(file_.get(), "potential/" + name, hdf5::memory_type<double>(),
                             row_shape(info_, RowShape::per_particle));
     if (vocabulary_ != nullptr) token_list_.emplace(file_.get(), *vocabulary_);
-    committed_.emplace(file_.get(), batch_scale, hdf5::memory_type<std::int64_t>(), Shape{});
   }
 
   /// HDF5 lets go of its lock once a SWMR writer has opened the file; ours tells a second run that this one lives.

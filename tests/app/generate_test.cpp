@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/program.hpp"
+#include "trace/trace_reader.hpp"
 
 namespace shoal::test {
 namespace {
@@ -99,6 +100,62 @@ TEST(Generate, GivesTheSameBitsOnAnyNumberOfRanksAndThreads) {
     threaded.insert(threaded.end(), {"--workers", "2"});
     EXPECT_EQ(comparable(run_shoal(threaded)), reference) << particles << " particles, two threads";
   }
+}
+
+TEST(Generate, WritesTheSameTraceOnAnyNumberOfRanks) {
+  const TemporaryFolder folder;
+  const std::string language = folder.write("coin.json", coin_language);
+  std::vector<smc::BatchRecord> first;
+  for (const int ranks : {1, 2, 3, 4, 5, 7, 8}) {
+    const std::string file = folder.path("trace.h5");
+    const ProgramResult result = run_shoal(
+        {"generate", "--model", "tabular:" + language, "--particles", "90", "--batch-size", "2", "--max-tokens", "12",
+         "--regex", "a?(ba|bb)*", "--proposal", "model", "--ess-threshold", "0.9", "--trace", file, "--quiet"},
+        ranks);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const trace::Trace trace = trace::read_trace(file);
+    if (ranks == 1) first = trace.batches;
+    ASSERT_EQ(trace.batches.size(), first.size());
+    ASSERT_GT(first.size(), 3U);
+    for (std::size_t b = 0; b < first.size(); ++b) {
+      EXPECT_EQ(trace.batches[b].log_z, first[b].log_z);
+      EXPECT_EQ(trace.batches[b].ess, first[b].ess);
+      EXPECT_EQ(trace.batches[b].log_weight, first[b].log_weight);
+      EXPECT_EQ(trace.batches[b].ancestor, first[b].ancestor);
+      EXPECT_EQ(trace.batches[b].token, first[b].token);
+      EXPECT_EQ(trace.batches[b].finished, first[b].finished);
+      EXPECT_EQ(trace.batches[b].potential, first[b].potential);
+    }
+  }
+}
+
+TEST(Generate, ListsEqualParticlesOnceIfThereAreVeryMany) {
+  const TemporaryFolder folder;
+  const std::string language = folder.write("coin.json", coin_language);
+  std::vector<std::string> job{
+      "generate",     "--model", "tabular:" + language, "--max-tokens", "9",      "--regex", "a?(ba|bb)*",
+      "--batch-size", "3",       "--particles",         "131073",       "--json", "--quiet"};
+  const json alone = comparable(run_shoal(job));
+  std::uint64_t particles = 0;
+  double probability = 0.0;
+  for (const json& history : alone["particles"]) {
+    particles += history["count"].get<std::uint64_t>();
+    EXPECT_FALSE(history.contains("id"));
+  }
+  for (const json& entry : alone["posterior"]) probability += entry["probability"].get<double>();
+  EXPECT_EQ(particles, 131'073U);
+  EXPECT_EQ(alone["unlisted"], 0);
+  EXPECT_NEAR(probability, 1.0, 1e-12);
+
+  const std::string file = folder.path("trace.h5");
+  job.insert(job.end(), {"--trace", file, "--checkpoint", folder.path("ckpt.h5"), "--checkpoint-interval", "0"});
+  EXPECT_EQ(comparable(run_shoal(job, 3)), alone);
+  const trace::Trace trace = trace::read_trace(file);
+  EXPECT_FALSE(trace.info.lists_particles);
+  EXPECT_EQ(trace.batches.back().log_z, alone["log_z"].get<double>());
+
+  job.insert(job.end(), {"--resume", folder.path("ckpt.h5")});
+  EXPECT_EQ(comparable(run_shoal(job, 2)), alone);
 }
 
 TEST(Generate, LogsEveryRankIfAsked) {

@@ -5,6 +5,7 @@
 #include "cluster/run_record.hpp"
 #include "smc/toy_model.hpp"
 #include "smc/toy_potentials.hpp"
+#include "smc/without_ids.hpp"
 
 namespace shoal::cluster {
 namespace {
@@ -68,6 +69,25 @@ TEST_F(DistributedRun, HasTheSameBitsAsOneProcess) {
     }
   }
   EXPECT_EQ(moved_ > 0, world().size() > 1);
+}
+
+TEST_F(DistributedRun, HasTheSameBitsInBlocks) {
+  for (const Resampling scheme : {Resampling::systematic, Resampling::residual}) {
+    for (const int particles : {3, 500}) {
+      Case c{.options = {.particles = particles, .batch_size = 2, .max_tokens = 12, .resampling = scheme, .seed = 4},
+             .potentials = {test::likes_a(), test::no_doubles()}};
+      c.options.ess_threshold = 2.0;
+      smc::SingleProcess one;
+      const auto expected = smc::run(model_, {}, c.potentials, c.options, one);
+      c.options.most_in_vectors = 0;
+      MpiTransport transport(world(), std::nullopt);
+      const auto result = smc::run(model_, {}, c.potentials, c.options, transport);
+      if (is_root()) {
+        EXPECT_EQ(test::without_ids(result), test::without_ids(expected)) << particles;
+      }
+      EXPECT_EQ(result.migration.moved > 0, world().size() > 1);
+    }
+  }
 }
 
 TEST_F(DistributedRun, HasTheSameBitsHoweverParticlesMigrate) {

@@ -279,6 +279,7 @@ class PlanFuzz : public testing::Test {
     EXPECT_EQ(moved, plan_.stats.moved);
     EXPECT_EQ(moved, surplus(loads, std::vector<int>(loads.size(), capacity())));
     EXPECT_EQ(moved_between_nodes, surplus(node_loads, node_limits));
+    EXPECT_EQ(plan_.stats.between_nodes, moved_between_nodes);
     EXPECT_LE(*std::max_element(sizes.begin(), sizes.end()), capacity());
   }
 

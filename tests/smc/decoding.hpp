@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "smc/decoder.hpp"
+#include "smc/selection.hpp"
 #include "smc/toy_worlds.hpp"
 
 namespace shoal::test {
@@ -12,8 +13,8 @@ namespace shoal::test {
 struct Decoding {
   explicit Decoding(const World& world)
       : tree(world.model.open({}, {})),
-        population(tree.get(), world.potentials, std::vector<Rank>(static_cast<std::size_t>(world.options.particles)),
-                   Rank{0}),
+        population(tree.get(), world.potentials,
+                   smc::first_ids(static_cast<std::size_t>(world.options.particles), smc::SingleProcess())),
         decoder(world.model, tree.get(), world.potentials, world.options) {}
 
   void advance(std::uint32_t begin, std::uint32_t end) {
@@ -22,7 +23,7 @@ struct Decoding {
     decoder.evaluate_expensive(&population, end);
   }
   void begin_batch() {
-    for (smc::Particle& particle : population.particles()) particle.begin_batch();
+    for (smc::History& history : population.histories()) history.begin_batch();
   }
 
   std::unique_ptr<ContextTree> tree;

@@ -10,7 +10,7 @@ namespace {
 
 using test::Decoding;
 
-void expect_same(const Particle& a, const Particle& b) {
+void expect_same(const History& a, const History& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.text, b.text);
   EXPECT_EQ(a.updated_status(), b.updated_status());
@@ -38,8 +38,7 @@ TEST(Growth, RestoreGivesBackTheStateOfTheEarlierToken) {
         cut.decoder.cut(&cut.population, kept);
         cut.decoder.evaluate_expensive(&cut.population, start + kept);
         stopped.advance(start, start + kept);
-        for (std::size_t i = 0; i < cut.population.particles().size(); ++i)
-          expect_same(cut.population.particles()[i], stopped.population.particles()[i]);
+        for (const LogicalId id : cut.population.ids()) expect_same(cut.population.at(id), stopped.population.at(id));
       }
     }
   }

@@ -18,16 +18,14 @@ using test::token;
 // ---------------------------------------------------------------------------------------------- what arrives
 
 /// All particles of rank 0 that live, each to rank 1 under its own id.
-MigrationPlan all_to_rank_1(const Population& population) {
-  MigrationPlan plan;
-  for (const Particle& particle : population.particles()) {
-    plan.owners.emplace_back(1);
-    if (particle.status != Status::dead) plan.transfers.push_back({particle.id, Rank{0}, Rank{1}});
-  }
-  return plan;
+std::vector<Transfer> all_to_rank_1(const Population& population) {
+  std::vector<Transfer> transfers;
+  for (const LogicalId id : population.ids())
+    if (population.at(id).status != Status::dead) transfers.push_back({id, Rank{0}, Rank{1}});
+  return transfers;
 }
 
-void expect_child(const Particle& child, const Particle& parent) {
+void expect_child(const History& child, const History& parent) {
   EXPECT_EQ(child.log_weight, -1.5);
   EXPECT_EQ(child.status, parent.status);
   EXPECT_EQ(child.tokens, parent.tokens);
@@ -47,25 +45,25 @@ TEST_P(Migrations, ChildrenOnAnotherRankHaveAllThatTheirParentHad) {
     test::Decoding here(world);
     here.advance(0, 2);
     here.begin_batch();
-    const MigrationPlan plan = all_to_rank_1(here.population);
+    const std::vector<Transfer> transfers = all_to_rank_1(here.population);
     const auto outcomes = test::run_on_ranks({test::no_deadline, test::no_deadline}, [&](Transport& transport) {
       test::Decoding there(world);
       const bool sends = transport.rank() == Rank{0};
       Population* population = sends ? &here.population : &there.population;
-      Migration migration(plan, *population, sends ? here.tree.get() : there.tree.get(), &transport);
+      Migration migration(transfers, *population, sends ? here.tree.get() : there.tree.get(), &transport);
       if (!sends) population->keep_parents({});
       migration.trade(GetParam(), static_cast<std::size_t>(world.model.vocabulary().size()));
       if (migration.failure()) std::rethrow_exception(migration.failure());
       migration.ship();
       std::vector<Birth> births;
-      for (const Transfer& transfer : plan.transfers) births.push_back({transfer.parent, transfer.parent});
+      for (const Transfer& transfer : transfers) births.push_back({transfer.parent, transfer.parent});
       if (!sends) population->rebuild(births, migration.take_arrivals(), -1.5);
       migration.wait([] { return false; });
       EXPECT_TRUE(migration.poll());
       population->end_waiting();
       if (sends) return RunResult();
-      EXPECT_EQ(population->particles().size(), births.size());
-      for (const Particle& child : population->particles()) expect_child(child, here.population.at(child.id));
+      EXPECT_EQ(population->ids().size(), births.size());
+      for (const LogicalId id : population->ids()) expect_child(population->at(id), here.population.at(id));
       there.advance(2, 4);  // stands on usable contexts
       return RunResult();
     });

@@ -40,22 +40,23 @@ Checkpoint sample_checkpoint(int particles = 7, std::uint64_t seed = 1) {
   state.batches = 4;
   state.steps = 40;
   state.particle_tokens = 270;
-  state.migration = {1, 2, 3, 4};
+  state.migration = {1, 2, 3, 4, 5};
   state.elapsed_s = 12.5;
   state.times = {1, 2, 3, 4, 5, 6};
   for (int i = 0; i < particles; ++i) {
-    smc::ParticleState particle;
-    particle.status = static_cast<smc::Status>(random() % 5);
-    for (std::uint64_t t = random() % 60; t > 0; --t) particle.tokens.emplace_back(static_cast<int>(random() % 50'000));
-    particle.text = std::string(random() % 100, '\xff') + std::string(1, '\0');
-    particle.stop_state = static_cast<std::uint32_t>(random());
-    particle.log_weight = i == 2 ? -std::numeric_limits<double>::infinity() : -static_cast<double>(random() % 99) / 7;
-    particle.death = {static_cast<std::uint32_t>(random() % 9), static_cast<int>(random() % 5) - 1};
+    smc::HistoryState history;
+    history.status = static_cast<smc::Status>(random() % 5);
+    for (std::uint64_t t = random() % 60; t > 0; --t) history.tokens.emplace_back(static_cast<int>(random() % 50'000));
+    history.text = std::string(random() % 100, '\xff') + std::string(1, '\0');
+    history.stop_state = static_cast<std::uint32_t>(random());
+    history.log_weight = i == 2 ? -std::numeric_limits<double>::infinity() : -static_cast<double>(random() % 99) / 7;
+    history.death = {static_cast<std::uint32_t>(random() % 9), static_cast<int>(random() % 5) - 1};
     for (std::size_t k = 0; k < checkpoint.info.potentials.size(); ++k) {
-      particle.states.push_back(std::string(random() % 9, static_cast<char>(random())));
-      particle.values.push_back(-static_cast<double>(random() % 1000) / 3);
+      history.states.push_back(std::string(random() % 9, static_cast<char>(random())));
+      history.values.push_back(-static_cast<double>(random() % 1000) / 3);
     }
-    state.particles.push_back(std::move(particle));
+    state.histories.push_back(std::move(history));
+    state.history_of.push_back(static_cast<std::uint32_t>(random() % state.histories.size()));
   }
   return checkpoint;
 }

@@ -17,8 +17,8 @@ except ImportError:
 
 BATCHES, N, B = 9, 7, 5
 SCALARS = {
-    "time_s": "s", "tokens": "1", "ess": "1", "log_z": "nat", "resampled": "1", "moved": "1", "sent": "1",
-    "messages": "1", "bytes_moved": "byte", "unique_contexts": "1", "decode_s": "s", "potential_s": "s",
+    "time_s": "s", "tokens": "1", "ess": "1", "log_z": "nat", "resampled": "1", "moved": "1", "moved_between_nodes": "1",
+    "sent": "1", "messages": "1", "bytes_moved": "byte", "unique_contexts": "1", "decode_s": "s", "potential_s": "s",
     "reduce_s": "s", "migrate_s": "s", "trace_s": "s",
 }
 ARRAYS = {"log_weight": ("nat", "f8"), "ancestor": ("1", "u4"), "rank": ("1", "i4"), "finished": ("1", "u1")}

@@ -205,6 +205,30 @@ TEST(Report, WithoutTheTokensTextShowsIds) {
   EXPECT_TRUE(says(page, "]["));
 }
 
+TEST(Report, OfParticlesThatAreNotListedShowsBatchesAndThePosterior) {
+  for (const bool with_result : {true, false}) {
+    Trace trace = synthetic_trace({.particles = 20, .batches = 4, .with_result = with_result});
+    trace.info.lists_particles = false;
+    for (smc::BatchRecord& batch : trace.batches) {
+      batch.log_weight.clear();
+      batch.ancestor.clear();
+      batch.rank.clear();
+      batch.token.clear();
+      batch.finished.clear();
+      batch.potential.clear();
+    }
+    if (with_result) trace.result->count.assign(trace.result->texts.size(), 3);
+
+    const std::string page = page_of(trace);
+
+    EXPECT_TRUE(data_of(page)["genealogy"].is_null());
+    EXPECT_TRUE(says(page, "Effective sample size"));
+    EXPECT_FALSE(says(page, "Surviving lineages"));
+    EXPECT_EQ(says(page, "the texts come with the result"), !with_result);
+    EXPECT_EQ(says(page, "3 particles"), with_result);
+  }
+}
+
 TEST(Report, OfAHundredThousandParticlesIsSmall) {
   const Trace trace = synthetic_trace({.particles = 100'000, .batches = 6, .ranks = 8});
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "trace/hdf5_handle.hpp"
 #include "trace/sample.hpp"
 #include "trace/trace_writer.hpp"
 
@@ -109,6 +110,50 @@ TEST(Trace, ExtinctRunHasZeroWeightsAndAnEmptyPosterior) {
   EXPECT_EQ(result->extinct_by, "regex");
   EXPECT_EQ(result->weights, std::vector<double>(7, 0.0));
   EXPECT_TRUE(result->posterior.empty());
+}
+
+TEST(Trace, OfParticlesThatAreNotListedHasBatchesAndTheResultByHistory) {
+  const ScratchFolder folder;
+  TraceInfo info = sample_info();
+  info.lists_particles = false;
+  smc::BatchRecord batch;
+  batch.ess = 3.0;
+  batch.migration = {.moved = 5, .between_nodes = 2, .sent = 1, .messages = 1, .bytes = 99};
+  smc::RunResult wrote = sample_result(info, 5);
+  wrote.particles.resize(2);
+  wrote.particles[0].count = 6;
+  wrote.particles[0].log_weight = wrote.log_z;
+  wrote.particles[1].log_weight = wrote.log_z;
+
+  {
+    TraceWriter writer(folder / "t.h5", info, &sample_vocabulary());
+    writer.on_batch(batch);
+    writer.finish(wrote);
+  }
+  const Trace trace = read_trace(folder / "t.h5");
+
+  EXPECT_EQ(trace.info, info);
+  EXPECT_EQ(difference(trace.batches.at(0), batch), "");
+  EXPECT_EQ(trace.result->count, (std::vector<std::uint64_t>{6, 1}));
+  EXPECT_EQ(trace.result->texts.size(), 2U);
+  EXPECT_EQ(trace.result->weights[0], 6.0 / 7.0);
+  EXPECT_EQ(trace.result->weights[1], 1.0 / 7.0);
+}
+
+TEST(Trace, OfAnEarlierProgramLacksWhatMovedBetweenNodes) {
+  const ScratchFolder folder;
+  const TraceInfo info = sample_info();
+  write_trace(folder / "t.h5", info, 0, 2);
+  {
+    const hdf5::File file(H5Fopen((folder / "t.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+    hdf5::check(H5Ldelete(file.get(), "batch/moved_between_nodes", H5P_DEFAULT));
+  }
+
+  const Trace trace = read_trace(folder / "t.h5");
+
+  ASSERT_EQ(trace.batches.size(), 2U);
+  EXPECT_EQ(trace.batches[1].migration.between_nodes, 0U);
+  EXPECT_EQ(trace.batches[1].migration.moved, sample_batch(info, 5, 1).migration.moved);
 }
 
 TEST(Trace, LongTextsAndNoPotentials) {

@@ -165,6 +165,7 @@ class Simulation {
     result.ess = last.ess;
     result.log_weight = last.log_weight;
     result.finished = last.finished;
+    result.count.assign(last.finished.size(), 1);
     result.weights = probabilities(last);
     std::map<std::string, double> by_text;
     for (std::uint32_t i = 0; i < last.log_weight.size(); ++i) {
