@@ -6,6 +6,11 @@
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer), their ratio, and the
 // share of the run's time by operation. No potentials, so nearly every particle is a distinct context.
+//
+//   bench_decode --contexts [--particles 1,10,100,1000] [--dtype bf16] [--threads 1] [--prompt 64] [--tokens 100]
+//
+// Constrained jobs of minnow: distinct contexts against particles. Then, for the random checkpoint, what a run whose
+// particles all share their text costs beside one particle.
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cstdio>
@@ -15,6 +20,7 @@
 
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
+#include "distinct_contexts.hpp"
 #include "lists.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/matmul.hpp"
@@ -36,6 +42,7 @@ struct Settings {
   std::vector<int> threads{1, 2};
   int prompt = 64;
   int tokens = 100;
+  bool contexts = false;
 };
 
 /// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
@@ -116,12 +123,26 @@ void run_all(const Settings& settings, const fs::path& folder) {
   }
 }
 
+void compare_contexts(const Settings& settings, const fs::path& folder) {
+  for (const std::string& dtype : settings.dtypes)
+    for (const int threads : settings.threads) {
+      set_worker_threads(threads);
+      std::printf("\n%s, %d threads\n\n", dtype.c_str(), threads);
+      const LoadOptions options{.dtype = dtype_of(dtype)};
+      report_jobs(*load_model("minnow", options), settings.particles);
+      const NumberModel model(
+          lm::load_cpu_transformer(lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder), options));
+      report_shared_text(model, settings.prompt, settings.tokens, settings.particles);
+    }
+}
+
 Settings parse(int argc, char** argv) {
   Settings s;
   po::options_description options("bench_decode");
   options.add_options()("model", po::value(&s.model))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
-      "particles", po::value<std::string>()->notifier([&](const auto& v) { s.particles = split_numbers(v); }))(
-      "dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
+      "contexts", po::bool_switch(&s.contexts))("particles", po::value<std::string>()->notifier([&](const auto& v) {
+    s.particles = split_numbers(v);
+  }))("dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
       "threads", po::value<std::string>()->notifier([&](const auto& v) { s.threads = split_numbers(v); }));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
@@ -136,13 +157,14 @@ int main(int argc, char** argv) {
   using namespace shoal;
   try {
     const bench::Settings settings = bench::parse(argc, argv);
+    const auto measure = settings.contexts ? bench::compare_contexts : bench::run_all;
     if (settings.model != "qwen-0.5b") {
-      bench::run_all(settings, lm::find_checkpoint(settings.model));
+      measure(settings, lm::find_checkpoint(settings.model));
       return 0;
     }
     const bench::ScratchFolder scratch;
     bench::write_random_checkpoint(bench::qwen_half_billion(), scratch.path());
-    bench::run_all(settings, scratch.path());
+    measure(settings, scratch.path());
   } catch (const std::exception& error) {
     std::cerr << "bench_decode: " << error.what() << '\n';
     return 2;

@@ -66,14 +66,20 @@ class NumberModel final : public LanguageModel {
   mutable lm::ForwardSeconds seconds_;
 };
 
-/// A run of the SMC loop in one process, without potentials: nearly every particle is a distinct context.
-/// @param prompt tokens @param micro_batches see smc::Options
-inline smc::RunResult decode(const NumberModel& model, int prompt, int particles, int tokens, int micro_batches = 1) {
+/// @p size tokens, drawn evenly from those of the model.
+inline std::vector<TokenId> random_prompt(const LanguageModel& model, int size) {
   std::vector<TokenId> ids;
-  for (int i = 0; i < prompt; ++i)
+  for (int i = 0; i < size; ++i)
     ids.emplace_back(
         static_cast<int>(random_bits({7}, 0, LogicalId{static_cast<std::uint32_t>(i)}, Purpose::synthetic) %
                          static_cast<std::uint64_t>(model.vocabulary().size())));
+  return ids;
+}
+
+/// A run of the SMC loop in one process, without potentials: nearly every particle is a distinct context.
+/// @param prompt tokens @param micro_batches see smc::Options
+inline smc::RunResult decode(const NumberModel& model, int prompt, int particles, int tokens, int micro_batches = 1) {
+  const std::vector<TokenId> ids = random_prompt(model, prompt);
   smc::Options options;
   options.particles = particles;
   options.max_tokens = tokens + 1;  // no forced end

@@ -13,12 +13,12 @@ int worker_threads();
 /// no more threads than cores. OMP_WAIT_POLICY=passive makes them sleep.
 bool waiting_workers_spin();
 
-/// Calls body(i) for i in [0, n), each index once, on the rank's workers. Bodies must not depend on each other.
-/// The first exception thrown is rethrown after all have ended.
+/// Calls body(i) for i in [0, n), each index once, on the rank's workers, which take @p at_once indices at a time.
+/// Bodies must not depend on each other. The first exception thrown is rethrown after all have ended.
 template <class Body>
-void parallel_for(std::size_t n, const Body& body) {
+void parallel_for(std::size_t n, const Body& body, std::size_t at_once = 1) {
   std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic) if (n > 1)
+#pragma omp parallel for schedule(dynamic, at_once) if (n > at_once)
   for (std::size_t i = 0; i < n; ++i) {
     try {
       body(i);
@@ -28,6 +28,12 @@ void parallel_for(std::size_t n, const Body& body) {
     }
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+/// As parallel_for, for bodies that all take equally long, and so little that dealing them out would show.
+template <class Body>
+void parallel_for_short(std::size_t n, const Body& body) {
+  parallel_for(n, body, n / (8 * static_cast<std::size_t>(worker_threads())) + 1);
 }
 
 }  // namespace shoal

@@ -11,15 +11,20 @@ namespace shoal::lm {
 namespace {
 
 constexpr std::size_t cache_line = 64;
+constexpr std::size_t least_ahead = std::size_t{64} << 20U;
 constexpr std::size_t most_ahead = std::size_t{1} << 30U;
 
 }  // namespace
 
-/// Ahead is what all contexts may come to ask for at once, when they begin a block together: if they are all distinct
-/// and grow by 128 tokens, an eighth of all; more never does harm but to those who share the memory.
-HostBlockMemory::HostBlockMemory(std::size_t most) : ahead_(std::min(most / 8, most_ahead)) {
-  if (most > 0) add_piece(most + slab_bytes());
+HostBlockMemory::HostBlockMemory(std::size_t most) {
+  if (most == 0) return;
+  add_piece(most + slab_bytes());
+  populate();
 }
+
+/// Contexts begin their next block together: if they go on as they are, each asks for one, of those that it has
+/// already.
+void HostBlockMemory::populate() { pieces_.back()->populate(used_ + std::clamp(used_, least_ahead, most_ahead)); }
 
 void HostBlockMemory::add_piece(std::size_t bytes) {
   try {
@@ -29,7 +34,6 @@ void HostBlockMemory::add_piece(std::size_t bytes) {
                      " MiB of addresses) raise ulimit -v, or use fewer particles or tokens");
   }
   used_ = 0;
-  if (ahead_ > 0) pieces_.back()->populate(ahead_);
 }
 
 std::byte* HostBlockMemory::allocate(std::size_t bytes) {
@@ -41,9 +45,9 @@ std::byte* HostBlockMemory::allocate(std::size_t bytes) {
         ExitCode::internal,
         "out of memory in the middle of the run (other programs have taken what was free at its start) end them, "
         "or use fewer particles or tokens");
-  if (ahead_ > 0) piece.populate(end + ahead_);
   std::byte* const at = piece.data() + used_;
   used_ = (end + cache_line - 1) / cache_line * cache_line;
+  if (used_ > slab_bytes()) populate();
   return at;
 }
 

@@ -40,10 +40,10 @@ class HostBlockMemory final : public BlockMemory {
 
  private:
   void add_piece(std::size_t bytes);
+  void populate();
 
   std::vector<std::unique_ptr<ReservedMemory>> pieces_;
-  std::size_t used_ = 0;   ///< of the last piece
-  std::size_t ahead_ = 0;  ///< bytes whose pages are asked for before they are used
+  std::size_t used_ = 0;  ///< of the last piece
 };
 
 }  // namespace shoal::lm

@@ -97,7 +97,9 @@ struct Scaling {
 struct Kernels {
   RowMaxima (*maxima)(std::span<const float>, TokenBits, TokenBits);
   double (*exp_sum)(std::span<const float>, TokenBits, Scaling);
-  double (*exp_store)(std::span<float>, TokenBits, TokenBits, Scaling, std::span<double>);
+  /// @param weights a row, or nothing
+  double (*exp_sums)(std::span<const float>, TokenBits, TokenBits, Scaling, std::span<double>,
+                     std::span<float> weights);
 };
 
 namespace portable {
@@ -137,9 +139,14 @@ double sum_of_exp(std::span<const float> logits, TokenBits real, float reference
   return kernels().exp_sum(logits, real, {reference, inverse_temperature});
 }
 
+double exp_sums(std::span<const float> logits, TokenBits real, TokenBits allowed, float reference,
+                float inverse_temperature, std::span<double> chunk_sums) {
+  return kernels().exp_sums(logits, real, allowed, {reference, inverse_temperature}, chunk_sums, {});
+}
+
 double exp_in_place(std::span<float> logits, TokenBits real, TokenBits allowed, float reference,
                     float inverse_temperature, std::span<double> chunk_sums) {
-  return kernels().exp_store(logits, real, allowed, {reference, inverse_temperature}, chunk_sums);
+  return kernels().exp_sums(logits, real, allowed, {reference, inverse_temperature}, chunk_sums, logits);
 }
 
 }  // namespace shoal::smc

@@ -27,8 +27,12 @@ RowMaxima row_maxima(std::span<const float> logits, TokenBits real, TokenBits al
 /// exp has a relative error below 3e-7 and is 0 below e^-87; NaN gives NaN. Sums are taken in double precision.
 double sum_of_exp(std::span<const float> logits, TokenBits real, float reference, float inverse_temperature);
 
-/// The same, and replaces each logit by its weight: the exp if allowed, 0 if not.
-/// @param chunk_sums weights summed per chunk_tokens tokens; their sum in order is the result if all are allowed
+/// The same, and sums the weights, which are the exp of an allowed logit and 0 of another, per chunk_tokens tokens into
+/// @p chunk_sums: their sum in order is the result if all are allowed.
+double exp_sums(std::span<const float> logits, TokenBits real, TokenBits allowed, float reference,
+                float inverse_temperature, std::span<double> chunk_sums);
+
+/// The same, and replaces each logit by its weight.
 double exp_in_place(std::span<float> logits, TokenBits real, TokenBits allowed, float reference,
                     float inverse_temperature, std::span<double> chunk_sums);
 

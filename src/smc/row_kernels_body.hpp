@@ -121,17 +121,18 @@ SHOAL_INLINE double exp_sum(std::span<const float> logits, TokenBits real, Scali
   return sums.total();
 }
 
-SHOAL_INLINE double exp_store(std::span<float> logits, TokenBits real, TokenBits allowed, Scaling scaling,
-                              std::span<double> chunk_sums) {
+SHOAL_INLINE double exp_sums(std::span<const float> logits, TokenBits real, TokenBits allowed, Scaling scaling,
+                             std::span<double> chunk_sums, std::span<float> row_weights) {
   constexpr std::size_t chunk_groups = chunk_tokens / group_tokens;
   const Groups groups(logits);
-  std::array<float, group_tokens> tail;
+  std::array<float, group_tokens> here;
   double total = 0.0;
   for (std::size_t c = 0; c < chunk_sums.size(); ++c) {
     Sums sum_real;
     Sums sum_allowed;
     for (std::size_t g = c * chunk_groups; g < std::min((c + 1) * chunk_groups, groups.size()); ++g) {
-      float* const weights = groups.is_whole(g) ? logits.data() + g * group_tokens : tail.data();
+      float* const weights =
+          !row_weights.empty() && groups.is_whole(g) ? row_weights.data() + g * group_tokens : here.data();
       Sums sum_group;
       exp_group(groups[g], real[g], scaling, weights, &sum_group);
       sum_real.add(sum_group);
@@ -143,14 +144,13 @@ SHOAL_INLINE double exp_store(std::span<float> logits, TokenBits real, TokenBits
     chunk_sums[c] = sum_allowed.total();
     total += sum_real.total();
   }
-  const std::size_t rest = logits.size() % group_tokens;
-  std::copy_n(tail.begin(), rest, logits.end() - static_cast<std::ptrdiff_t>(rest));
+  const std::size_t rest = row_weights.size() % group_tokens;
+  std::copy_n(here.begin(), rest, row_weights.end() - static_cast<std::ptrdiff_t>(rest));
   return total;
 }
 
 const Kernels kernels = {
     [](std::span<const float> logits, TokenBits real, TokenBits allowed) { return maxima(logits, real, allowed); },
     [](std::span<const float> logits, TokenBits real, Scaling scaling) { return exp_sum(logits, real, scaling); },
-    [](std::span<float> logits, TokenBits real, TokenBits allowed, Scaling scaling, std::span<double> chunk_sums) {
-      return exp_store(logits, real, allowed, scaling, chunk_sums);
-    }};
+    [](std::span<const float> logits, TokenBits real, TokenBits allowed, Scaling scaling, std::span<double> chunk_sums,
+       std::span<float> row_weights) { return exp_sums(logits, real, allowed, scaling, chunk_sums, row_weights); }};

@@ -125,8 +125,12 @@ std::size_t entry_at(double target, std::span<const float> weights) {
 
 TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed,
                                      double temperature, Truncation truncation)
-    : weights_(logits), log_mass_(-infinity), log_end_(-infinity) {
-  const auto inverse_temperature = static_cast<float>(1.0 / temperature);
+    : weights_(logits),
+      are_logits_(truncation.off()),
+      inverse_temperature_(static_cast<float>(1.0 / temperature)),
+      log_mass_(-infinity),
+      log_end_(-infinity) {
+  const float inverse_temperature = inverse_temperature_;
   const TokenMask& real = vocabulary.text_tokens();
   const EndOutcome end(logits, vocabulary, inverse_temperature);
   const RowMaxima best = row_maxima(logits, real.bits, allowed.bits);
@@ -139,7 +143,7 @@ TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& 
 
   const bool nothing_allowed = best_allowed == -infinity;
   const bool own_reference = (best_real - best_allowed) * inverse_temperature > far;
-  const float reference = own_reference ? best_allowed : best_real;
+  const float reference = reference_ = own_reference ? best_allowed : best_real;
   double total = end.weight(best_real);
   if (own_reference) total = sum_of_exp(logits, real.bits, best_real, inverse_temperature) + total;
   if (nothing_allowed) {
@@ -147,7 +151,10 @@ TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& 
   } else {
     chunk_sums_.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
     const TokenMask& summed = own_reference ? allowed : real;
-    const double sum = exp_in_place(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_);
+    if (are_logits_) allowed_ = allowed.bits;
+    const double sum =
+        are_logits_ ? exp_sums(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_)
+                    : exp_in_place(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_);
     if (!own_reference) total = sum + total;
     end_weight_ = allowed.end ? end.weight(reference) : 0.0;
     kept_ = sum_of_weights();
@@ -200,14 +207,27 @@ std::optional<TokenId> TokenDistribution::draw(double uniform) const {
     while (chunk_sums_[chunk] <= 0.0);
     target = chunk_sums_[chunk];
   }
+  Chunk room;
+  return TokenId{static_cast<std::int32_t>(chunk * chunk_tokens + entry_at(target, weights_of(chunk, &room)))};
+}
+
+std::span<const float> TokenDistribution::weights_of(std::size_t chunk, Chunk* room) const {
   const std::size_t begin = chunk * chunk_tokens;
-  const auto weights = weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
-  return TokenId{static_cast<std::int32_t>(begin + entry_at(target, weights))};
+  const auto part = weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
+  if (!are_logits_) return part;
+  const auto weights = std::span(*room).first(part.size());
+  std::copy(part.begin(), part.end(), weights.begin());
+  const TokenBits allowed = std::span(allowed_).subspan(begin / 64);
+  double sum = 0.0;
+  (void)exp_in_place(weights, allowed, allowed, reference_, inverse_temperature_, {&sum, 1});
+  return weights;
 }
 
 double TokenDistribution::probability(std::optional<TokenId> outcome) const {
-  const double weight = outcome ? weights_[static_cast<std::size_t>(outcome->value())] : end_weight_;
-  return weight / kept_;
+  if (!outcome) return end_weight_ / kept_;
+  const auto id = static_cast<std::size_t>(outcome->value());
+  Chunk room;
+  return weights_of(id / chunk_tokens, &room)[id % chunk_tokens] / kept_;
 }
 
 }  // namespace shoal::smc

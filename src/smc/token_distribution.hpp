@@ -8,12 +8,14 @@
 // with truncation the run targets p restricted to the kept tokens.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "shoal/vocabulary.hpp"
+#include "smc/row_kernels.hpp"
 
 namespace shoal::smc {
 
@@ -28,8 +30,8 @@ struct Truncation {
 
 class TokenDistribution {
  public:
-  /// @param logits one row of the model; becomes the storage of the distribution and must outlive it. Left as it is if
-  ///               nothing is allowed
+  /// @param logits one row of the model; becomes the storage of the distribution and must outlive it. Left as it is
+  ///               unless there is a truncation
   TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed, double temperature,
                     Truncation truncation);
 
@@ -45,10 +47,15 @@ class TokenDistribution {
   [[nodiscard]] double probability(std::optional<TokenId> outcome) const;
 
  private:
+  using Chunk = std::array<float, chunk_tokens>;
   void truncate(Truncation truncation);
+  [[nodiscard]] std::span<const float> weights_of(std::size_t chunk, Chunk* room) const;
   [[nodiscard]] double sum_of_weights() const;
 
-  std::span<float> weights_;        ///< q up to a factor, by token
+  std::span<float> weights_;            ///< q up to a factor, by token; logits if that is not yet computed
+  bool are_logits_ = false;             ///< then the weights of a few are computed when they are asked for
+  std::vector<std::uint64_t> allowed_;  ///< tokens, if they are logits
+  float reference_ = 0.0F, inverse_temperature_ = 0.0F;
   std::vector<double> chunk_sums_;  ///< of weights_
   double end_weight_ = 0.0;         ///< q of the end of sequence up to the same factor
   double kept_ = 0.0;               ///< sum of all weights

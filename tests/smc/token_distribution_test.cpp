@@ -233,6 +233,9 @@ RowResults results_of(const std::vector<float>& logits, TokenBits real, TokenBit
   RowResults found{{maxima.real, maxima.allowed}, logits, {}};
   found.sums.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
   const double all = exp_in_place(found.weights, real, allowed, maxima.real, 0.7F, found.sums);
+  std::vector<double> sums_alone(found.sums.size());
+  EXPECT_EQ(exp_sums(logits, real, allowed, maxima.real, 0.7F, sums_alone), all);
+  EXPECT_EQ(sums_alone, found.sums);
   found.sums.insert(found.sums.end(), {all, sum_of_exp(logits, real, maxima.real, 0.7F)});
   return found;
 }

@@ -103,14 +103,14 @@ class Int8Matrix final : public PackedMatrix {
     const auto width = static_cast<std::size_t>(inputs_);
     shared_->operand.resize(std::max(shared_->operand.size(), static_cast<std::size_t>(rows) * width));
     shared_->row_scales.resize(std::max(shared_->row_scales.size(), static_cast<std::size_t>(rows)));
-    parallel_for(static_cast<std::size_t>(rows), [&](std::size_t r) {
+    parallel_for_short(static_cast<std::size_t>(rows), [&](std::size_t r) {
       shared_->row_scales[r] = kernels<T>().round_row(x + r * width, inputs_, shared_->operand.data() + r * width);
     });
   }
 
   void scale_sums(const Block& block, int rows, float* y) const {
     const auto width = static_cast<std::size_t>(block.outputs);
-    parallel_for(static_cast<std::size_t>(rows), [&](std::size_t r) {
+    parallel_for_short(static_cast<std::size_t>(rows), [&](std::size_t r) {
       kernels<T>().scale_sums({.sums = shared_->sums.data() + r * width,
                                .offsets = offsets_ + block.first,
                                .scales = scales_ + block.first,

@@ -100,7 +100,7 @@ class CpuTransformer final : public Transformer {
     resize(&pass);
     find_blocks(&pass);
     fill_rotations(&pass);
-    parallel_for(rows.size(), [&](std::size_t r) {
+    parallel_for_short(rows.size(), [&](std::size_t r) {
       embed(r, &pass);
       normalize(weights_.layers.front().attention_norm, r, &pass);
     });
@@ -181,7 +181,7 @@ class CpuTransformer final : public Transformer {
   /// Adds a product's outputs to the residual stream; what is normalized next is the next product's operand.
   void add_product(const cpu::Linear& linear, const cpu::NormWeights* next, Pass* pass) const {
     multiply(linear, pass, pass->b.projected.data());
-    parallel_for(pass->rows.size(), [&](std::size_t r) {
+    parallel_for_short(pass->rows.size(), [&](std::size_t r) {
       float* x = pass->b.residual.data() + r * hidden();
       kernels_.add(pass->b.projected.data() + r * hidden(), config_.hidden_size, x);
       add(linear.bias, x);
@@ -195,11 +195,11 @@ class CpuTransformer final : public Transformer {
     const bool serial = config_.residual == Residual::serial, last = index + 1 == weights_.layers.size();
     multiply(layer.query_key_value, pass, pass->b.query_key_value.data());
     if (!serial) multiply(layer.up, pass, pass->b.up.data());
-    parallel_for(pass->rows.size(), [&](std::size_t r) { place_token(index, r, pass); });
+    parallel_for_short(pass->rows.size(), [&](std::size_t r) { place_token(index, r, pass); });
     attend_all(index, pass);
     add_product(layer.output, serial ? &layer.mlp_norm : nullptr, pass);
     if (serial) multiply(layer.up, pass, pass->b.up.data());
-    parallel_for(pass->rows.size(), [&](std::size_t r) { activate(layer, r, pass); });
+    parallel_for_short(pass->rows.size(), [&](std::size_t r) { activate(layer, r, pass); });
     add_product(layer.down, last ? nullptr : &weights_.layers[index + 1].attention_norm, pass);
   }
 
@@ -284,7 +284,7 @@ class CpuTransformer final : public Transformer {
     std::vector<std::size_t> wanted;
     for (std::size_t r = 0; r < pass->rows.size(); ++r)
       if (pass->rows[r].logits == Logits::yes) wanted.push_back(r);
-    parallel_for(wanted.size(), [&](std::size_t i) {
+    parallel_for_short(wanted.size(), [&](std::size_t i) {
       normalize_row(weights_.final_norm, pass->b.residual.data() + wanted[i] * hidden(),
                     pass->operand() + i * hidden());
     });
