@@ -186,11 +186,12 @@ TEST_P(Invariance, APromptLongerThanAChunkOfRows) {
 }
 
 TEST_P(Invariance, ALongTextOfWhichAWindowMayHavePassedTheBeginning) {
-  const auto tokens = random_tokens(450, vocabulary_size(), 6);
+  const auto length = static_cast<std::size_t>(std::min(450, transformer().config().max_position));
+  const auto tokens = random_tokens(length, vocabulary_size(), 6);
   TransformerTree whole(transformer(), tokens), tree(transformer(), std::span(tokens).first(20));
   ContextId context = tree.root();
   for (std::size_t end = 20; end < tokens.size(); end += 43) {
-    context = descend(&tree, std::span(tokens).subspan(20, end + 43 - 20));
+    context = descend(&tree, std::span(tokens).subspan(20, std::min(end + 43, length) - 20));
     (void)logits_of(&tree, {context}, vocabulary_size());
   }
 
