@@ -23,8 +23,11 @@ HostBlockMemory::HostBlockMemory(std::size_t most) {
 }
 
 /// Contexts begin their next block together: if they go on as they are, each asks for one, of those that it has
-/// already.
-void HostBlockMemory::populate() { pieces_.back()->populate(used_ + std::clamp(used_, least_ahead, most_ahead)); }
+/// already. Not at the cost of what other ranks and programs need: where memory is short pages come as they are used.
+void HostBlockMemory::populate() {
+  const std::size_t ahead = std::clamp(used_, least_ahead, most_ahead);
+  if (ahead <= available_memory() / 8) pieces_.back()->populate(used_ + ahead);
+}
 
 void HostBlockMemory::add_piece(std::size_t bytes) {
   try {

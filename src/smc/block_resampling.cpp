@@ -62,6 +62,18 @@ std::exception_ptr find_max(std::span<const double> log_weights, const Transport
 
 }  // namespace
 
+void sum_over_ranks(BlockWeights* weights, Transport* transport) {
+  const auto all = all_gather<2>({weights->total, weights->squares}, transport);
+  weights->before = 0;
+  weights->total = 0;
+  weights->squares = 0;
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (r < static_cast<std::size_t>(transport->rank().value())) weights->before += all[r][0];
+    weights->total += static_cast<std::uint64_t>(all[r][0]);
+    weights->squares += all[r][1];
+  }
+}
+
 BlockWeights block_weights(std::span<const double> log_weights, std::size_t particles, Transport* transport) {
   BlockWeights w;
   w.particles = particles;
@@ -72,14 +84,7 @@ BlockWeights block_weights(std::span<const double> log_weights, std::size_t part
   if (w.max == std::numeric_limits<double>::infinity())
     throw PeerError("another rank has a particle whose weight is not finite");
   add_integer_weights(log_weights, &w);
-  const auto all = all_gather<2>({w.total, w.squares}, transport);
-  w.total = 0;
-  w.squares = 0;
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    if (r < static_cast<std::size_t>(transport->rank().value())) w.before += all[r][0];
-    w.total += static_cast<std::uint64_t>(all[r][0]);
-    w.squares += all[r][1];
-  }
+  sum_over_ranks(&w, transport);
   return w;
 }
 

@@ -21,6 +21,9 @@ struct BlockWeights : IntegerWeights {
   Uint128 before = 0;  ///< sum of q over the lower ranks
 };
 
+/// Makes the sums over this rank's particles those over all. One allreduce. Collective.
+void sum_over_ranks(BlockWeights* weights, Transport* transport);
+
 /// One allreduce of the maximum, one of the ranks' sums. Collective.
 /// @param log_weights of this rank's block
 /// @throws Error naming the particle if a log-weight of this rank is NaN or +inf; PeerError if one of another rank is

@@ -89,9 +89,8 @@ struct Attachments {
 
 /// Runs on every rank of @p transport with equal arguments. A run that goes on from a state ends in the same bits as
 /// the one that the state was taken from, on any number of ranks.
-/// @throws UsageError if a potential is zero on the empty text, if the state is not one of this run, or if a run that
-/// is
-///         weighed in blocks has a state or a checkpointer; Error on NaN weights (with the particle's id)
+/// @throws UsageError if a potential is zero on the empty text, or the state is not one of this run; Error on NaN
+///         weights (with the particle's id)
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,
               const Options& options, Transport& transport, const Attachments& attachments);
 RunResult run(const LanguageModel& model, std::span<const TokenId> prompt, std::span<const PotentialPtr> potentials,

@@ -1,11 +1,9 @@
 // Selection: the steps of a run that concern all particles at once, whichever rank holds them: reweighting, resampling,
 // and listing the particles. One seam with two sides that give the same bits:
-//   in vectors  every rank learns the weight of every particle and plans by itself. Particles stay where they are as
-//   far
-//               as the ranks' capacities permit.
-//   in blocks   for numbers of particles for which vectors of N cost too much (block_resampling.hpp). Each rank holds a
-//               block of consecutive ids and knows of the others a few sums. Particles are listed once for each
-//               history.
+// In vectors, every rank learns the weight of every particle and plans by itself; particles stay where they are as far
+// as the ranks' capacities permit. In blocks, for numbers of particles for which vectors of N cost too much
+// (block_resampling.hpp), each rank holds a block of consecutive ids and knows of the others a few sums; particles are
+// listed once for each history.
 // All members are collective.
 #pragma once
 
@@ -55,7 +53,7 @@ class Selection {
 std::unique_ptr<Selection> select_in_vectors(const Options& options, std::size_t potentials, Transport* transport);
 std::unique_ptr<Selection> select_in_blocks(const Options& options, Transport* transport);
 
-/// Ids of @p rank's particles before the first resampling.
+/// Ids of this rank's particles before the first resampling.
 std::vector<LogicalId> first_ids(std::size_t particles, const Transport& transport);
 
 }  // namespace shoal::smc

@@ -145,7 +145,7 @@ class SelectionInBlocks final : public Selection {
     weights_.max = ballot.largest;
     add_integer_weights(log_weights, &weights_);
     q_of_history_ = std::move(weights_.q);
-    return sum_over_ranks(population);
+    return sum_of_histories(population);
   }
 
   Offspring resample(std::uint32_t batch, const Population& population) override {
@@ -182,30 +182,23 @@ class SelectionInBlocks final : public Selection {
   }
 
  private:
-  Weighing sum_over_ranks(const Population& population) {
+  Weighing sum_of_histories(const Population& population) {
     std::vector<std::uint64_t> count(population.histories().size(), 0);
     for (const std::uint32_t history : population.history_of()) ++count[history];
-    Uint128 total = 0;
-    Uint128 squares = 0;
-    Uint128 finished = 0;
-    for (std::size_t h = 0; h < count.size(); ++h) {
-      const Uint128 of_history = Uint128{count[h]} * q_of_history_[h];
-      total += of_history;
-      squares += of_history * q_of_history_[h];
-      if (is_finished(population.histories()[h].updated_status())) finished += of_history;
-    }
-    weights_.before = 0;
     weights_.total = 0;
     weights_.squares = 0;
-    Weighing weighing;
-    const auto all = all_gather<3>({total, squares, finished}, transport_);
-    for (std::size_t r = 0; r < all.size(); ++r) {
-      if (r < static_cast<std::size_t>(transport_->rank().value())) weights_.before += all[r][0];
-      weights_.total += static_cast<std::uint64_t>(all[r][0]);
-      weights_.squares += all[r][1];
-      weighing.finished += static_cast<std::uint64_t>(all[r][2]);
+    std::uint64_t finished = 0;
+    for (std::size_t h = 0; h < count.size(); ++h) {
+      const std::uint64_t of_history = count[h] * q_of_history_[h];
+      weights_.total += of_history;
+      weights_.squares += Uint128{of_history} * q_of_history_[h];
+      if (is_finished(population.histories()[h].updated_status())) finished += of_history;
     }
-    weighing.sums = weights_;
+    sum_over_ranks(&weights_, transport_);
+    Weighing weighing{.sums = weights_};
+    if (options_.early_stop < 1.0)
+      for (const auto& [of_rank] : all_gather<1>({finished}, transport_))
+        weighing.finished += static_cast<std::uint64_t>(of_rank);
     return weighing;
   }
 

@@ -1,8 +1,6 @@
 #include "base/signals.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 
@@ -20,20 +18,14 @@ TEST(Signals, FirstSignalOnlySetsTheFlag) {
 }
 
 TEST(Signals, SecondSignalEndsTheProcess) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "the thread sanitizer holds signals of a forked process back";
-#endif
-  const pid_t child = fork();
-  if (child == 0) {
-    const ScopedSignals signals;
-    std::raise(SIGINT);
-    std::raise(SIGTERM);
-    _exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGTERM);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const ScopedSignals signals;
+        std::raise(SIGINT);
+        std::raise(SIGTERM);
+      },
+      testing::ExitedWithCode(128 + SIGTERM), "");
 }
 
 TEST(Signals, SigUsr1AsksForOneCheckpointAndNoEnd) {
