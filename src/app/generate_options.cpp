@@ -123,8 +123,7 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
   machine.add_options()(
       "workers", to(&o->workers, "W"),
       "CPU threads per rank (the node's cores - 1, shared among its ranks, at least 1); on a GPU, the parts in which "
-      "it "
-      "decodes a rank's particles, so that potentials run beside it (2 per GPU); also --monte-carlo-workers")(
+      "it decodes a rank's particles, so that potentials run beside it (2 per GPU); also --monte-carlo-workers")(
       "device", to(&o->device, "NAME"),
       "auto, cpu or cuda: the node's GPUs, one to each rank in turn; auto: cuda if every rank has one of the same "
       "kind, "
