@@ -140,9 +140,10 @@ std::vector<Decoder::RowOutcome> Decoder::draw_here(const Population& population
   parallel_for(rows.size(), [&](std::size_t i) {
     const auto logits = std::span(logits_).subspan(i * row_size, row_size);
     const History& first = population.histories()[rows[i].histories.front()];
-    const TokenDistribution& q = distributions[i].emplace(proposal_->distribution(logits, view_of(first)));
+    TokenDistribution& q = distributions[i].emplace(proposal_->distribution(logits, view_of(first)));
     outcomes[i] = outcome_of(first, q.log_mass(), q.log_end());
     if (outcomes[i].is_dead_end()) outcomes[i].culprit = culprit(logits, first);
+    if (outcomes[i].is_drawn()) q.expect_draws(draws_of(rows[i], members));
   });
   const std::vector<Piece> pieces = pieces_of(rows, outcomes, members);
   parallel_for(pieces.size(), [&](std::size_t i) {
@@ -206,6 +207,12 @@ Decoder::RowOutcome Decoder::take_draws(const Part& part, std::size_t i) {
     }
   }
   return outcome;
+}
+
+std::size_t Decoder::draws_of(const Row& row, const Members& members) {
+  std::size_t sum = 0;
+  for (const std::uint32_t history : row.histories) sum += members.of(history).size();
+  return sum;
 }
 
 std::vector<Decoder::Piece> Decoder::pieces_of(std::span<const Row> rows, std::span<const RowOutcome> outcomes,

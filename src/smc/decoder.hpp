@@ -109,6 +109,7 @@ class Decoder {
   [[nodiscard]] std::optional<DrawnPart> finish();
   /// Those of the i-th row, to drawn_.
   [[nodiscard]] RowOutcome take_draws(const Part& part, std::size_t i);
+  [[nodiscard]] static std::size_t draws_of(const Row& row, const Members& members);
   [[nodiscard]] static std::vector<Piece> pieces_of(std::span<const Row> rows, std::span<const RowOutcome> outcomes,
                                                     const Members& members);
   [[nodiscard]] static ContextView view_of(const History& history);

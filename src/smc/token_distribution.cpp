@@ -196,6 +196,13 @@ void TokenDistribution::truncate(Truncation truncation) {
   kept_ = sum_of_weights();
 }
 
+void TokenDistribution::expect_draws(std::size_t draws) {
+  if (!are_logits_ || draws < chunk_sums_.size() || !(kept_ > 0.0)) return;
+  std::vector<double> sums(chunk_sums_.size());  // known
+  (void)exp_in_place(weights_, allowed_, allowed_, reference_, inverse_temperature_, sums);
+  are_logits_ = false;
+}
+
 std::optional<TokenId> TokenDistribution::draw(double uniform) const {
   SHOAL_EXPECT(kept_ > 0.0);
   double target = uniform * kept_;

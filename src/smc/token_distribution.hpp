@@ -31,7 +31,7 @@ struct Truncation {
 class TokenDistribution {
  public:
   /// @param logits one row of the model; becomes the storage of the distribution and must outlive it. Left as it is
-  ///               unless there is a truncation
+  ///               unless there is a truncation, or many draws are expected
   TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed, double temperature,
                     Truncation truncation);
 
@@ -40,6 +40,9 @@ class TokenDistribution {
   [[nodiscard]] double log_mass() const { return log_mass_; }
   /// ln p(end of sequence), whether it is allowed or not.
   [[nodiscard]] double log_end() const { return log_end_; }
+  /// Computes all weights once, where @p draws that each compute those of a chunk would take longer. Draws stay the
+  /// same.
+  void expect_draws(std::size_t draws);
   /// The outcome at @p uniform in (0, 1); outcomes are in the order of their ids, the end of sequence (nothing) last.
   /// Only if log_mass() is finite.
   [[nodiscard]] std::optional<TokenId> draw(double uniform) const;

@@ -202,6 +202,27 @@ TEST(TokenDistribution, DrawGivesEveryOutcomeAnIntervalOfItsProbability) {
   }
 }
 
+TEST(TokenDistribution, ManyDrawsAreThoseOfFew) {
+  for (const int size : {5, 700, 4096, 5001}) {
+    const Vocabulary vocabulary = wide_vocabulary(size);
+    TokenMask odd = vocabulary.text_tokens();
+    for (std::size_t w = 0; w < odd.bits.size(); ++w) odd.bits[w] &= 0xAAAA'AAAA'AAAA'AAAAULL;
+    for (const TokenMask* allowed : {&vocabulary.text_tokens(), static_cast<const TokenMask*>(&odd)}) {
+      std::vector<float> logits = random_logits(size, 4, 9.0);
+      std::vector<float> copy = logits;
+      const TokenDistribution few(logits, vocabulary, *allowed, 0.8, {});
+      TokenDistribution many(copy, vocabulary, *allowed, 0.8, {});
+      many.expect_draws(100'000);
+      ASSERT_NE(logits, copy);
+      for (std::uint32_t i = 0; i < 3000; ++i) {
+        const double u = random_uniform({2}, 0, LogicalId{i}, Purpose::synthetic);
+        ASSERT_EQ(few.draw(u), many.draw(u));
+      }
+      for (int v = 0; v < size; ++v) ASSERT_EQ(few.probability(token(v)), many.probability(token(v)));
+    }
+  }
+}
+
 TEST(TokenDistribution, DrawNeverReturnsATokenOfProbabilityZero) {
   const Vocabulary vocabulary({"a", "b", "c", "d"}, {});
   std::vector<float> logits = {-inf, 0.0F, -inf, -inf};
