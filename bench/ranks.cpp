@@ -1,7 +1,7 @@
 // What a second rank is worth: one run on rank 0 alone and the same run on all ranks, in turn, in one job.
 //
 //   mpirun -n 2 --map-by slot:PE=1 --bind-to core bench_ranks [--model qwen-0.5b|DIR] [--dtype bf16,int8,f32]
-//          [--particles 100] [--prompt 64] [--tokens 40] [--spread 0.3] [--spare 10] [--threads 1] [--rounds 5]
+//          [--particles 100] [--prompt 64] [--tokens 40] [--spread 0.3] [--spare 0] [--threads 1] [--rounds 5]
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each dtype: the least seconds over the rounds, alone
 // and together, and their ratio, of the whole run, of what comes after the prefill (which every rank computes), of the
@@ -47,7 +47,7 @@ struct Settings {
   int prompt = 64;
   int tokens = 40;
   double spread = 0.3;
-  double spare_percent = 10.0;
+  double spare_percent = 0.0;
   int threads = 1;
   int rounds = 5;
 };

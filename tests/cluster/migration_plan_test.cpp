@@ -131,6 +131,12 @@ TEST(MigrationChoice, KeyValuesTravelIfTheyComeBeforeTheTokenCouldBeComputed) {
   EXPECT_EQ(faster_migration(1.25e9, 131072, tokens_per_s), smc::Migrate::tokens);
 }
 
+TEST(MigrationChoice, SparesPlacesWhereAParticleMoreHardlyLengthensAStep) {
+  EXPECT_EQ(choose_spare({.device = "cpu", .kv_bytes_per_token = 12288}), 0.0);
+  EXPECT_EQ(choose_spare({.device = "cuda: NVIDIA H100", .kv_bytes_per_token = 12288}), 0.1);
+  EXPECT_EQ(choose_spare({.device = "cpu", .kv_bytes_per_token = 0}), 0.1);  // tabular
+}
+
 TEST(BirthsOn, AreThisRanksChildrenInOrder) {
   const auto births = smc::births_on(Rank{1}, ids({0, 0, 2, 2}), ranks({0, 1, 0, 1}));
 
