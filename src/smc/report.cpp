@@ -7,6 +7,7 @@
 
 #include "base/bytes.hpp"
 #include "smc/equal_histories.hpp"
+#include "smc/joint_steps.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -176,7 +177,11 @@ std::vector<ParticleResult> gather_particles(Transport* transport, const Populat
 }
 
 HistoryList gather_histories(Transport* transport, const Population& population, std::span<const std::uint64_t> q) {
-  std::vector<ListedHistory> all = unpack_histories(transport->gather(pack_histories(population, q)));
+  JointSteps steps(transport);
+  std::string packed;
+  steps.attempt([&] { packed = pack_histories(population, q); });
+  steps.agree();
+  std::vector<ListedHistory> all = unpack_histories(transport->gather(packed));
   merge_ranks(&all);
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.weight > b.weight; });
   HistoryList list;

@@ -132,9 +132,15 @@ TEST(MigrationChoice, KeyValuesTravelIfTheyComeBeforeTheTokenCouldBeComputed) {
 }
 
 TEST(MigrationChoice, SparesPlacesWhereAParticleMoreHardlyLengthensAStep) {
-  EXPECT_EQ(choose_spare({.device = "cpu", .kv_bytes_per_token = 12288}), 0.0);
-  EXPECT_EQ(choose_spare({.device = "cuda: NVIDIA H100", .kv_bytes_per_token = 12288}), 0.1);
-  EXPECT_EQ(choose_spare({.device = "cpu", .kv_bytes_per_token = 0}), 0.1);  // tabular
+  const auto spare = [](const char* device, std::uint64_t kv_bytes_per_token) {
+    ModelSummary model{};
+    model.device = device;
+    model.kv_bytes_per_token = kv_bytes_per_token;
+    return choose_spare(model);
+  };
+  EXPECT_EQ(spare("cpu", 12288), 0.0);
+  EXPECT_EQ(spare("cuda: NVIDIA H100", 12288), 0.1);
+  EXPECT_EQ(spare("cpu", 0), 0.1);  // tabular
 }
 
 TEST(BirthsOn, AreThisRanksChildrenInOrder) {
