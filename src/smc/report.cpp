@@ -161,9 +161,9 @@ std::vector<ParticleResult> gather_particles(Transport* transport, const Populat
     out.put_string(history.text);
     out.put_span<TokenId>(history.tokens);
   }
-  const auto packed = transport->gather(out.take());
+  auto packed = transport->gather(out.take());
   std::vector<ParticleResult> particles(transport->rank() == Rank{0} ? log_weights.size() : 0);
-  for (const std::string& part : packed) {
+  for (std::string& part : packed) {
     for (ByteReader in(part); !in.empty();) {
       const auto id = in.get<LogicalId>().value();
       ParticleResult& particle = particles[id];
@@ -172,6 +172,7 @@ std::vector<ParticleResult> gather_particles(Transport* transport, const Populat
       particle.text = in.get_string();
       particle.tokens = in.get_vector<TokenId>();
     }
+    std::string().swap(part);
   }
   return particles;
 }
