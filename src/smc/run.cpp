@@ -393,7 +393,7 @@ RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
   result.token_steps = static_cast<int>(steps_);
   result.particle_tokens = sum_over_ranks(tokens_before_ + decoder_->particle_tokens());
   result.migration = moved_;
-  selection_->list(ballot, *population_, &result);
+  selection_->list(ballot, std::move(*population_), &result);
   result.times = times();
   result.wall_s = seconds_before_ + clock_.seconds();
   return result;

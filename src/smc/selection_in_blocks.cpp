@@ -181,8 +181,8 @@ class SelectionInBlocks final : public Selection {
 
   void describe(const Ballot&, const Population&, TokenId, BatchRecord*) override {}
 
-  void list(const Ballot& /*ballot*/, const Population& population, RunResult* result) override {
-    HistoryList list = gather_histories(transport_, population, q_of_history_);
+  void list(const Ballot& /*ballot*/, Population population, RunResult* result) override {
+    HistoryList list = gather_histories(transport_, std::move(population), q_of_history_);
     if (transport_->rank() != Rank{0}) return;
     result->posterior = posterior_of(list.histories, list.weight);
     result->posterior.resize(std::min(result->posterior.size(), most_listed));
