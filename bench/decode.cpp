@@ -19,12 +19,11 @@
 #include <memory>
 
 #include "base/parallel.hpp"
-#include "base/stopwatch.hpp"
 #include "distinct_contexts.hpp"
 #include "lists.hpp"
 #include "lm/checkpoint_folder.hpp"
-#include "lm/cpu/matmul.hpp"
 #include "number_model.hpp"
+#include "products_of_a_step.hpp"
 #include "random_checkpoint.hpp"
 #include "scratch_folder.hpp"
 #include "shoal/error.hpp"
@@ -43,50 +42,6 @@ struct Settings {
   int prompt = 64;
   int tokens = 100;
   bool contexts = false;
-};
-
-/// The matrix products of one token step: every layer's, then the head's, each with weights of its own.
-class ProductsOfAStep {
- public:
-  ProductsOfAStep(const lm::TransformerConfig& c, const std::string& dtype, int max_rows)
-      : packer_(dtype == "f32" ? lm::cpu::OperandType::f32 : lm::cpu::OperandType::bf16,
-                dtype == "int8" ? lm::cpu::WeightFormat::int8 : lm::cpu::WeightFormat::as_operands) {
-    for (int i = 0; i < c.layers; ++i) {
-      add(c.query_size() + 2 * c.kv_size(), c.hidden_size);
-      add(c.hidden_size, c.query_size());
-      add(2 * c.intermediate_size, c.hidden_size);
-      add(c.hidden_size, c.intermediate_size);
-    }
-    add(c.vocabulary_size, c.hidden_size);
-    const auto rows = static_cast<std::size_t>(max_rows);
-    x_.assign(rows * static_cast<std::size_t>(std::max({c.hidden_size, c.intermediate_size, c.query_size()})), 0.01F);
-    y_.resize(rows * static_cast<std::size_t>(std::max(c.vocabulary_size, 2 * c.intermediate_size)));
-  }
-
-  /// Seconds for one step, the best of @p repetitions.
-  double seconds(int rows, int repetitions) {
-    double best = 1e300;
-    for (int i = 0; i <= repetitions; ++i) {
-      const Stopwatch watch;
-      for (const auto& matrix : matrices_) matrix->multiply(x_.data(), rows, y_.data());
-      if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
-    }
-    return best;
-  }
-  [[nodiscard]] double flops(int rows) const { return 2.0 * rows * static_cast<double>(elements_); }
-
- private:
-  void add(int outputs, int inputs) {
-    const auto n = static_cast<std::size_t>(outputs) * static_cast<std::size_t>(inputs);
-    if (weights_.size() < n) weights_.resize(n, 0.01F);
-    matrices_.push_back(packer_.pack({outputs, inputs, lm::cpu::OperandType::f32, weights_.data()}));
-    elements_ += n;
-  }
-
-  lm::cpu::MatrixPacker packer_;
-  std::vector<lm::cpu::PackedMatrixPtr> matrices_;
-  std::vector<float> weights_, x_, y_;
-  std::size_t elements_ = 0;
 };
 
 void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,

@@ -98,6 +98,17 @@ std::vector<std::uint8_t> exchange(const smc::BlockOffspring& offspring, const s
   return children;
 }
 
+smc::BlockWeights weigh(std::span<const double> log_weights, std::size_t particles, smc::JointSteps* steps) {
+  smc::BlockWeights weights;
+  weights.particles = particles;
+  weights.scale = smc::weight_scale(particles);
+  weights.max = smc::largest_log_weight(log_weights, 0);
+  steps->transport().allreduce_max({&weights.max, 1});
+  smc::add_integer_weights(log_weights, &weights);
+  smc::sum_over_ranks(&weights, steps);
+  return weights;
+}
+
 Outcome run_in_blocks(const Settings& s, smc::Transport* transport, Seconds* seconds, std::uint64_t* moved) {
   const std::size_t begin = smc::block_begin(s.particles, transport->size(), transport->rank().value());
   const std::size_t end = smc::block_begin(s.particles, transport->size(), transport->rank().value() + 1);
@@ -112,16 +123,17 @@ Outcome run_in_blocks(const Settings& s, smc::Transport* transport, Seconds* sec
         log_weight[i] = log_weight_of(state[i], t);
       }
     }
+    smc::JointSteps steps(transport);
     smc::BlockWeights weights;
     {
       const ScopedTimer timer(&seconds->weights);
-      weights = smc::block_weights(log_weight, s.particles, transport);
+      weights = weigh(log_weight, s.particles, &steps);
     }
     outcome.log_z += smc::log_mean_weight(weights);
     smc::BlockOffspring offspring;
     {
       const ScopedTimer timer(&seconds->offspring);
-      offspring = smc::block_offspring(s.scheme, weights, key, static_cast<std::uint32_t>(t), transport);
+      offspring = smc::block_offspring(s.scheme, weights, key, static_cast<std::uint32_t>(t), &steps);
     }
     const ScopedTimer timer(&seconds->exchange);
     state = exchange(offspring, state, transport, moved);

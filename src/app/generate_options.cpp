@@ -134,8 +134,9 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "migrate", to(&o->migrate, "HOW"),
       "how particles come to other ranks, with equal results: kv (with the key/value blocks that are missing there), "
       "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
-      "spare", to(&o->spare_percent, "PERCENT"),
-      "a rank may hold so many more particles than its even share before any leave it (10)")(
+      "spare", po::value<double>()->notifier([o](double v) { o->spare_percent = v; })->value_name("PERCENT"),
+      "a rank may hold so many more particles than its even share before any leave it (0 where a token step takes "
+      "longer with every particle: on the CPU; 10 on GPUs and with tabular models)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -181,8 +182,11 @@ void validate(GenerateOptions* o) {
           "seconds, 0 or more");
   require(!o->checkpoint_interval_s || *o->checkpoint_interval_s >= 0, "checkpoint-interval",
           o->checkpoint_interval_s ? text_of(*o->checkpoint_interval_s) : "", "seconds, 0 or more");
-  require(o->spare_percent >= 0 && o->spare_percent <= 1000, "spare", text_of(o->spare_percent), "0 to 1000 (percent)");
-  s.spare = o->spare_percent / 100.0;
+  if (o->spare_percent) {
+    require(*o->spare_percent >= 0 && *o->spare_percent <= 1000, "spare", text_of(*o->spare_percent),
+            "0 to 1000 (percent)");
+    s.spare = *o->spare_percent / 100.0;
+  }
   s.migrate = parse_name<smc::Migrate>(
       "migrate", o->migrate,
       {{"auto", smc::Migrate::key_values}, {"kv", smc::Migrate::key_values}, {"tokens", smc::Migrate::tokens}});
@@ -234,6 +238,10 @@ Isa parse_isa(const std::string& name) {
 }
 
 void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
+  if (!o->spare_percent) {
+    o->smc.spare = cluster::choose_spare(model.summary());
+    o->spare_percent = 100.0 * o->smc.spare;
+  }
   if (o->migrate != "auto") return;
   o->smc.migrate = cluster::choose_migration(world, model, gpus);
   o->migrate = o->smc.migrate == smc::Migrate::tokens ? "tokens" : "kv";
@@ -277,7 +285,7 @@ std::string to_json(const GenerateOptions& o) {
       {"dtype", o.dtype},
       {"isa", o.isa},
       {"migrate", o.migrate},
-      {"spare", o.spare_percent},
+      {"spare", o.spare_percent ? nlohmann::ordered_json(*o.spare_percent) : nlohmann::ordered_json()},
       {"hang_limit", o.hang_limit_s},
       {"checkpoint", o.checkpoint},
       {"checkpoint_interval", o.checkpoint_interval_s.value_or(default_checkpoint_interval_s)},

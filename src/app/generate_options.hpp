@@ -40,9 +40,9 @@ struct GenerateOptions {
   std::string checkpoint;
   std::optional<double> checkpoint_interval_s;  ///< nothing: the default
   std::string resume;
-  std::string migrate = "auto";  ///< once it is chosen: kv or tokens
-  double spare_percent = 10.0;
-  double hang_limit_s = 300.0;  ///< 0 = none
+  std::string migrate = "auto";         ///< once it is chosen: kv or tokens
+  std::optional<double> spare_percent;  ///< nothing: to be chosen
+  double hang_limit_s = 300.0;          ///< 0 = none
   LogOptions log;
   bool json = false;
   bool quiet = false;
@@ -64,7 +64,8 @@ void validate(GenerateOptions* options);
 /// @throws UsageError
 std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
 
-/// Puts what --migrate auto comes to in its place. Collective. @param gpus or null
+/// Puts what --migrate auto and --spare come to, if they are not given, in their places. Collective. @param gpus or
+/// null
 void choose_migration(GenerateOptions* options, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus);
 
 DType parse_dtype(const std::string& name);

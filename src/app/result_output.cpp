@@ -34,16 +34,45 @@ Json particle_json(const smc::ParticleResult& particle, std::span<const Potentia
           {"finished", particle.finished}};
 }
 
-/// Each with its id; or, if equal ones are listed once, with their number.
-Json particles_json(const smc::RunResult& result, const RunContext& context) {
-  Json list = Json::array();
-  for (std::size_t i = 0; i < result.particles.size(); ++i) {
-    Json one = weighed_in_blocks(context.options) ? Json{{"count", result.particles[i].count}} : Json{{"id", i}};
-    one.update(particle_json(result.particles[i], context.potentials));
-    list.push_back(std::move(one));
-  }
-  return list;
+/// With its id; or, if equal ones are listed once, with their number.
+Json entry_json(const smc::ParticleResult& particle, std::size_t id, const RunContext& context) {
+  Json entry = weighed_in_blocks(context.options) ? Json{{"count", particle.count}} : Json{{"id", id}};
+  entry.update(particle_json(particle, context.potentials));
+  return entry;
 }
+
+/// A JSON object on its way out. Lists, which may be long, go entry by entry: as values of the library they would take
+/// many times the memory of what they list.
+class JsonObject {
+ public:
+  explicit JsonObject(std::ostream* out) : out_(*out) {}
+  void put(const char* key, const Json& value) {
+    begin(key);
+    put(value);
+  }
+  /// @param entry gives the i-th of @p count
+  template <class Entry>
+  void put_list(const char* key, std::size_t count, const Entry& entry) {
+    begin(key);
+    out_ << '[';
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i > 0) out_ << ',';
+      put(entry(i));
+    }
+    out_ << ']';
+  }
+  void end() { out_ << "}\n"; }
+
+ private:
+  void begin(const char* key) {
+    out_ << (empty_ ? '{' : ',') << '"' << key << "\":";
+    empty_ = false;
+  }
+  void put(const Json& value) { out_ << value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+  std::ostream& out_;
+  bool empty_ = true;
+};
 
 Json timing_json(const smc::RunResult& result, int workers) {
   return {{"wall_s", result.wall_s},
@@ -85,21 +114,22 @@ std::string phases(const smc::RunResult& result) {
 }  // namespace
 
 void print_json(const smc::RunResult& result, const RunContext& context, std::ostream& out) {
-  Json posterior = Json::array();
-  for (const auto& entry : result.posterior)
-    posterior.push_back({{"text", entry.text}, {"probability", entry.probability}});
-  Json json = {{"response", result.response},
-               {"finish_reason", std::string(to_string(result.reason))},
-               {"log_z", number(result.log_z)},
-               {"ess", result.ess},
-               {"particles", particles_json(result, context)},
-               {"posterior", std::move(posterior)},
-               {"timing", timing_json(result, context.workers)},
-               {"ranks", context.ranks},
-               {"seed", context.options.seed},
-               {"trace", context.trace.empty() ? Json(nullptr) : Json(context.trace)}};
-  if (weighed_in_blocks(context.options)) json["unlisted"] = result.unlisted;
-  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  JsonObject json(&out);
+  json.put("response", result.response);
+  json.put("finish_reason", std::string(to_string(result.reason)));
+  json.put("log_z", number(result.log_z));
+  json.put("ess", result.ess);
+  json.put_list("particles", result.particles.size(),
+                [&](std::size_t i) { return entry_json(result.particles[i], i, context); });
+  json.put_list("posterior", result.posterior.size(), [&](std::size_t i) {
+    return Json{{"text", result.posterior[i].text}, {"probability", result.posterior[i].probability}};
+  });
+  json.put("timing", timing_json(result, context.workers));
+  json.put("ranks", context.ranks);
+  json.put("seed", context.options.seed);
+  json.put("trace", context.trace.empty() ? Json(nullptr) : Json(context.trace));
+  if (weighed_in_blocks(context.options)) json.put("unlisted", result.unlisted);
+  json.end();
 }
 
 void print_table(const smc::RunResult& result, const RunContext& context, std::ostream& out) {

@@ -99,7 +99,7 @@ trace::RunIdentity identity_of(const Cell& cell, ModelShelf* shelf) {
                                    {"--use-gpu-monte-carlo", options.use_gpu ? "yes" : "no"},
                                    {"the instruction set asked for", options.isa},
                                    {"--migrate", options.migrate},
-                                   {"--spare", number(options.spare_percent)},
+                                   {"--spare", options.spare_percent ? number(*options.spare_percent) : "auto"},
                                    {"exact-posterior", cell.judges.exact_posterior ? "yes" : "no"}});
   if (!cell.judges.scorer.empty())
     identity.emplace_back("the content of scorer", shelf->get(cell.judges.scorer, "auto")->summary().hash);

@@ -71,4 +71,8 @@ smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuL
   return faster_migration(-worst[0], bytes_per_token, worst[1]);
 }
 
+double choose_spare(const ModelSummary& model) {
+  return model.kv_bytes_per_token > 0 && model.device == "cpu" ? 0.0 : 0.1;
+}
+
 }  // namespace shoal::cluster

@@ -1,4 +1,4 @@
-// Whether growing particles travel with their key/value blocks or as tokens: once per run, for both give the same bits.
+// How particles migrate, chosen once per run; the bits of the answer do not depend on it.
 #pragma once
 
 #include "cluster/world.hpp"
@@ -18,5 +18,11 @@ smc::Migrate faster_migration(double bandwidth, std::uint64_t bytes_per_token, d
 /// there is nothing to choose. Equal on all ranks.
 /// @param gpus over which blocks would travel; null: over MPI
 smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuLinks* gpus);
+
+/// smc::Options::spare. On the CPU a transformer's token step takes longer with every particle, so that all wait for
+/// the fullest rank at every token until the next resampling, while particles travel beside the decoding: no spare
+/// places. A GPU's step takes nearly as long with some particles more, and a tabular model's is shorter than any
+/// message: a tenth, which saves most moves.
+double choose_spare(const ModelSummary& model);
 
 }  // namespace shoal::cluster

@@ -6,6 +6,7 @@
 
 #include "cluster/links.hpp"
 #include "cluster/stop_signal.hpp"
+#include "smc/joint_steps.hpp"
 
 namespace shoal::cluster {
 
@@ -121,15 +122,23 @@ std::vector<std::string> MpiTransport::gather(std::string_view mine) {
         "MPI_Igather");
   wait(request);
 
+  std::vector<std::string> buffers;  // of what comes, or of what leaves
+  smc::JointSteps steps(this);
+  steps.attempt([&] {
+    if (rank() != root) buffers.emplace_back(mine);
+    for (int r = 1; r < size() && rank() == root; ++r) buffers.emplace_back(sizes[static_cast<std::size_t>(r)], '\0');
+  });
+  steps.agree();
+
   std::vector<Message> messages;
   if (rank() != root) {
-    messages.push_back(Message::send(std::string(mine), root, gather_tag, links_->data));
+    messages.push_back(Message::send(std::move(buffers.front()), root, gather_tag, links_->data));
     wait(messages);
     return {};
   }
   for (int r = 1; r < size(); ++r)
     messages.push_back(
-        Message::receive(std::string(sizes[static_cast<std::size_t>(r)], '\0'), Rank{r}, gather_tag, links_->data));
+        Message::receive(std::move(buffers[static_cast<std::size_t>(r - 1)]), Rank{r}, gather_tag, links_->data));
   wait(messages);
   std::vector<std::string> gathered{std::string(mine)};
   for (Message& message : messages) gathered.push_back(message.take());

@@ -1,11 +1,8 @@
 #include "smc/block_resampling.hpp"
 
 #include <algorithm>
-#include <exception>
-#include <limits>
 #include <numeric>
-
-#include "smc/exact_gather.hpp"
+#include <utility>
 
 namespace shoal::smc {
 namespace {
@@ -33,70 +30,50 @@ std::size_t sum(const std::vector<std::uint32_t>& counts) {
 
 /// Sure shares first, then the draws that they leave.
 std::vector<std::uint32_t> residual_counts(const Stretch& stretch, RandomKey key, std::uint32_t batch,
-                                           Transport* transport) {
-  ResidualShares shares = residual_shares(stretch);
+                                           JointSteps* steps) {
+  ResidualShares shares;
   Uint128 mine = 0;
-  for (const std::uint64_t remainder : shares.remainders) mine += remainder;
-  const auto all = all_gather<2>({mine, sum(shares.counts)}, transport);
+  steps->attempt([&] {
+    shares = residual_shares(stretch);
+    for (const std::uint64_t remainder : shares.remainders) mine += remainder;
+  });
+  const auto all = steps->all_gather<2>({mine, sum(shares.counts)});
   Stretch remainders{.q = shares.remainders, .before = 0, .total = 0, .particles = stretch.particles};
   std::size_t left = stretch.particles;
   for (std::size_t r = 0; r < all.size(); ++r) {
-    if (r < static_cast<std::size_t>(transport->rank().value())) remainders.before += all[r][0];
+    if (r < static_cast<std::size_t>(steps->transport().rank().value())) remainders.before += all[r][0];
     remainders.total += all[r][0];
     left -= static_cast<std::size_t>(all[r][1]);
   }
-  add_residual_draws(remainders, left, key, batch, &shares.counts);
-  return shares.counts;
-}
-
-/// A rank that has a bad weight tells the others by a maximum of +inf.
-std::exception_ptr find_max(std::span<const double> log_weights, const Transport& transport, BlockWeights* w) {
-  try {
-    w->max = largest_log_weight(log_weights, block_begin(w->particles, transport.size(), transport.rank().value()));
-    return nullptr;
-  } catch (...) {
-    w->max = std::numeric_limits<double>::infinity();
-    return std::current_exception();
-  }
+  steps->attempt([&] { add_residual_draws(remainders, left, key, batch, &shares.counts); });
+  return std::move(shares.counts);
 }
 
 }  // namespace
 
-void sum_over_ranks(BlockWeights* weights, Transport* transport) {
-  const auto all = all_gather<2>({weights->total, weights->squares}, transport);
+void sum_over_ranks(BlockWeights* weights, JointSteps* steps) {
+  const auto all = steps->all_gather<2>({weights->total, weights->squares});
   weights->before = 0;
   weights->total = 0;
   weights->squares = 0;
   for (std::size_t r = 0; r < all.size(); ++r) {
-    if (r < static_cast<std::size_t>(transport->rank().value())) weights->before += all[r][0];
+    if (r < static_cast<std::size_t>(steps->transport().rank().value())) weights->before += all[r][0];
     weights->total += static_cast<std::uint64_t>(all[r][0]);
     weights->squares += all[r][1];
   }
 }
 
-BlockWeights block_weights(std::span<const double> log_weights, std::size_t particles, Transport* transport) {
-  BlockWeights w;
-  w.particles = particles;
-  w.scale = weight_scale(particles);
-  const std::exception_ptr failure = find_max(log_weights, *transport, &w);
-  transport->allreduce_max({&w.max, 1});
-  if (failure) std::rethrow_exception(failure);
-  if (w.max == std::numeric_limits<double>::infinity())
-    throw PeerError("another rank has a particle whose weight is not finite");
-  add_integer_weights(log_weights, &w);
-  sum_over_ranks(&w, transport);
-  return w;
-}
-
 BlockOffspring block_offspring(Resampling scheme, const BlockWeights& weights, RandomKey key, std::uint32_t batch,
-                               Transport* transport) {
+                               JointSteps* steps) {
   const Stretch stretch{
       .q = weights.q, .before = weights.before, .total = weights.total, .particles = weights.particles};
   BlockOffspring offspring;
-  offspring.counts = scheme == Resampling::residual ? residual_counts(stretch, key, batch, transport)
-                                                    : offspring_of_stretch(scheme, stretch, key, batch);
+  if (scheme == Resampling::residual)
+    offspring.counts = residual_counts(stretch, key, batch, steps);
+  else
+    steps->attempt([&] { offspring.counts = offspring_of_stretch(scheme, stretch, key, batch); });
   std::size_t before = 0;
-  for (const auto& [children] : all_gather<1>({sum(offspring.counts)}, transport)) {
+  for (const auto& [children] : steps->all_gather<1>({sum(offspring.counts)})) {
     offspring.first_child.push_back(before);
     before += static_cast<std::size_t>(children);
   }

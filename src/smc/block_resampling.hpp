@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/rng.hpp"
+#include "smc/joint_steps.hpp"
 #include "smc/options.hpp"
 #include "smc/resampling.hpp"
 #include "smc/transport.hpp"
@@ -22,12 +23,7 @@ struct BlockWeights : IntegerWeights {
 };
 
 /// Makes the sums over this rank's particles those over all. One allreduce. Collective.
-void sum_over_ranks(BlockWeights* weights, Transport* transport);
-
-/// One allreduce of the maximum, one of the ranks' sums. Collective.
-/// @param log_weights of this rank's block
-/// @throws Error naming the particle if a log-weight of this rank is NaN or +inf; PeerError if one of another rank is
-BlockWeights block_weights(std::span<const double> log_weights, std::size_t particles, Transport* transport);
+void sum_over_ranks(BlockWeights* weights, JointSteps* steps);
 
 struct BlockOffspring {
   std::vector<std::uint32_t> counts;     ///< of this rank's particles
@@ -36,7 +32,7 @@ struct BlockOffspring {
 
 /// One allreduce of the ranks' numbers of children; two for residual. Collective.
 BlockOffspring block_offspring(Resampling scheme, const BlockWeights& weights, RandomKey key, std::uint32_t batch,
-                               Transport* transport);
+                               JointSteps* steps);
 
 /// Children of consecutive ids, all of particles on one rank and born on another (or the same).
 struct ChildRange {

@@ -82,11 +82,12 @@ void Migration::pack_particles(Route* route, const Population& population) const
 }
 
 void Migration::trade(Migrate how, std::size_t vocabulary_size) {
-  if (failure_)
-    for (Route& route : outgoing_) route.bytes.clear();  // tells its receiver
   exchange_sizes();
+  if (some_rank_failed()) return;
   exchange(&outgoing_, &incoming_);
-  attempt([&] { unpack_all_particles(); });
+  attempt([&] {
+    for (Route& route : incoming_) unpack_particles(&route);
+  });
   if (how == Migrate::tokens) {
     attempt([&] { rebuild_growing(tree_, vocabulary_size, arrivals_.histories); });
   } else {
@@ -113,16 +114,17 @@ void Migration::exchange_sizes() {
   }
   for (const Route& route : incoming_) to.push_back({.peer = route.peer, .bytes = std::string(size_bytes, '\0')});
   exchange(&from, &to);
-  for (std::size_t k = 0; k < incoming_.size(); ++k)
-    incoming_[k].bytes.assign(ByteReader(to[k].bytes).get<std::uint64_t>(), '\0');
+  attempt([&] {
+    for (std::size_t k = 0; k < incoming_.size(); ++k)
+      incoming_[k].bytes.assign(ByteReader(to[k].bytes).get<std::uint64_t>(), '\0');
+  });
 }
 
-void Migration::unpack_all_particles() {
-  for (Route& route : incoming_) {
-    if (route.bytes.empty())
-      throw PeerError("rank " + std::to_string(route.peer.value()) + " failed as particles were exchanged");
-    unpack_particles(&route);
-  }
+/// Collective.
+bool Migration::some_rank_failed() {
+  double failed = failure_ ? 1.0 : 0.0;
+  transport_->allreduce_max({&failed, 1});
+  return failed > 0.0;
 }
 
 void Migration::unpack_particles(Route* route) {

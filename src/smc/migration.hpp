@@ -33,8 +33,9 @@ class Migration {
   /// @param transfers at least those from and to this rank; grouped by sender, then receiver
   /// All arguments but the transfers must outlive it.
   Migration(std::span<const Transfer> transfers, const Population& population, ContextTree* tree, Transport* transport);
-  /// Keeps what goes wrong in packing and unpacking for failure(): the others must not wait for it.
-  /// @throws if the messages themselves fail or find no memory
+  /// Keeps what goes wrong in packing and unpacking for failure(): the others must not wait for it. If a rank has
+  /// failed before any particle travelled, none does.
+  /// @throws if the messages themselves fail
   void trade(Migrate how, std::size_t vocabulary_size);
   void ship();
 
@@ -71,7 +72,6 @@ class Migration {
   void attempt(const Action& action);
   void pack_particles(Route* route, const Population& population) const;
   void unpack_particles(Route* route);
-  void unpack_all_particles();
   void expect_contexts();
   void ask_for_blocks();
   void gather_outgoing_blocks(Route* route) const;
@@ -80,6 +80,7 @@ class Migration {
   [[nodiscard]] std::unique_ptr<Shipment> start(Routes* from, Routes* to);
   void exchange(Routes* from, Routes* to);
   void exchange_sizes();
+  [[nodiscard]] bool some_rank_failed();
 
   ContextTree* tree_;
   Transport* transport_;

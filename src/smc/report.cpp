@@ -4,9 +4,11 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "smc/equal_histories.hpp"
+#include "smc/joint_steps.hpp"
 
 namespace shoal::smc {
 namespace {
@@ -60,12 +62,25 @@ struct ListedHistory {
   std::uint64_t weight = 0;
 };
 
-std::string pack_histories(const Population& population, std::span<const std::uint64_t> q) {
+std::string pack_particles(Population population) {
+  ByteWriter out;
+  for (std::size_t place = 0; place < population.ids().size(); ++place) {
+    const History& history = population.histories()[population.history_of()[place]];
+    out.put(population.ids()[place]);
+    out.put(is_finished(history.status));
+    out.put_string(history.text);
+    out.put_span<TokenId>(history.tokens);
+  }
+  return out.take();
+}
+
+/// Each history's memory is free once it is packed.
+std::string pack_histories(Population population, std::span<const std::uint64_t> q) {
   std::vector<std::uint64_t> count(population.histories().size(), 0);
   for (const std::uint32_t history : population.history_of()) ++count[history];
   ByteWriter out;
   for (std::size_t h = 0; h < count.size(); ++h) {
-    const History& history = population.histories()[h];
+    const History history = std::move(population.histories()[h]);
     out.put(history.updated_status());
     out.put_string(history.text);
     out.put_span<TokenId>(history.tokens);
@@ -150,19 +165,12 @@ void unpack_shares(std::span<const std::string> shares, std::size_t particles, R
   for (std::uint32_t& history : state->history_of) history = moved_to[history];
 }
 
-std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,
+std::vector<ParticleResult> gather_particles(Transport* transport, Population population,
                                              std::span<const double> log_weights) {
-  ByteWriter out;
-  for (std::size_t place = 0; place < population.ids().size(); ++place) {
-    const History& history = population.histories()[population.history_of()[place]];
-    out.put(population.ids()[place]);
-    out.put(is_finished(history.status));
-    out.put_string(history.text);
-    out.put_span<TokenId>(history.tokens);
-  }
-  const auto packed = transport->gather(out.take());
+  const std::string mine = pack_particles(std::move(population));
+  auto packed = transport->gather(mine);
   std::vector<ParticleResult> particles(transport->rank() == Rank{0} ? log_weights.size() : 0);
-  for (const std::string& part : packed) {
+  for (std::string& part : packed) {
     for (ByteReader in(part); !in.empty();) {
       const auto id = in.get<LogicalId>().value();
       ParticleResult& particle = particles[id];
@@ -171,15 +179,22 @@ std::vector<ParticleResult> gather_particles(Transport* transport, const Populat
       particle.text = in.get_string();
       particle.tokens = in.get_vector<TokenId>();
     }
+    std::string().swap(part);
   }
   return particles;
 }
 
-HistoryList gather_histories(Transport* transport, const Population& population, std::span<const std::uint64_t> q) {
-  std::vector<ListedHistory> all = unpack_histories(transport->gather(pack_histories(population, q)));
+HistoryList gather_histories(Transport* transport, Population population, std::span<const std::uint64_t> q) {
+  JointSteps steps(transport);
+  std::string packed;
+  steps.attempt([&] { packed = pack_histories(std::move(population), q); });
+  steps.agree();
+  std::vector<ListedHistory> all = unpack_histories(transport->gather(packed));
   merge_ranks(&all);
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.weight > b.weight; });
   HistoryList list;
+  list.histories.reserve(all.size());
+  list.weight.reserve(all.size());
   for (ListedHistory& one : all) {
     list.histories.push_back(std::move(one.result));
     list.weight.push_back(one.weight);

@@ -29,8 +29,9 @@ std::string pack_share(const Population& population, std::uint64_t particle_toke
 /// Puts the shares of all ranks together: histories, and the tokens they drew in addition to those in @p state.
 void unpack_shares(std::span<const std::string> shares, std::size_t particles, RunState* state);
 
-/// Every particle in logical order on rank 0, empty elsewhere. @param log_weights of all particles
-std::vector<ParticleResult> gather_particles(Transport* transport, const Population& population,
+/// Every particle in logical order on rank 0, empty elsewhere. The population's memory is free before rank 0 lists.
+/// @param log_weights of all particles
+std::vector<ParticleResult> gather_particles(Transport* transport, Population population,
                                              std::span<const double> log_weights);
 
 /// Each history once, with its number of particles, on rank 0; empty elsewhere. By falling weight, then by tokens.
@@ -38,8 +39,8 @@ struct HistoryList {
   std::vector<ParticleResult> histories;
   std::vector<std::uint64_t> weight;  ///< sum of q over the particles
 };
-/// @param q of one particle, by history of @p population
-HistoryList gather_histories(Transport* transport, const Population& population, std::span<const std::uint64_t> q);
+/// As gather_particles. @param q of one particle, by history of @p population
+HistoryList gather_histories(Transport* transport, Population population, std::span<const std::uint64_t> q);
 
 /// Distinct texts with positive probability, by falling probability, ties by text.
 /// @param weight integer weight of each entry of @p particles

@@ -332,9 +332,9 @@ void Run::resample(double log_weight, BatchRecord* record) {
 /// @return bytes that travel between all ranks
 std::uint64_t Run::migrate(const Offspring& offspring) {
   migration_.emplace(offspring.transfers, *population_, tree_.get(), transport_);
-  population_->keep_parents(offspring.births);  // before the arrivals need room
+  attempt([&] { population_->keep_parents(offspring.births); });  // before the arrivals need room
   migration_->trade(options_.migrate, static_cast<std::size_t>(model_.vocabulary().size()));
-  failure_ = migration_->failure();
+  if (!failure_) failure_ = migration_->failure();
   Ballot ballot;
   ballot.bytes.assign(static_cast<std::size_t>(transport_->size()), 0.0);
   ballot.bytes[static_cast<std::size_t>(transport_->rank().value())] = static_cast<double>(migration_->bytes());
@@ -393,7 +393,7 @@ RunResult Run::finish(const Ballot& ballot, const Decision& decision) {
   result.token_steps = static_cast<int>(steps_);
   result.particle_tokens = sum_over_ranks(tokens_before_ + decoder_->particle_tokens());
   result.migration = moved_;
-  selection_->list(ballot, *population_, &result);
+  selection_->list(ballot, std::move(*population_), &result);
   result.times = times();
   result.wall_s = seconds_before_ + clock_.seconds();
   return result;

@@ -46,7 +46,7 @@ class Selection {
   /// Fills what @p record has of each particle on rank 0; in blocks that is nothing.
   virtual void describe(const Ballot& ballot, const Population& population, TokenId end_token, BatchRecord* record) = 0;
   /// The particles, the posterior and the most probable text, by the last weights, on rank 0.
-  virtual void list(const Ballot& ballot, const Population& population, RunResult* result) = 0;
+  virtual void list(const Ballot& ballot, Population population, RunResult* result) = 0;
 };
 
 /// @param transport outlives it

@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <unordered_set>
 
 #include "smc/block_resampling.hpp"
-#include "smc/exact_gather.hpp"
+#include "smc/joint_steps.hpp"
 #include "smc/report.hpp"
 #include "smc/selection.hpp"
 
@@ -44,20 +45,22 @@ class BlockBirths {
         block_begin_(origins_.empty() ? 0 : origins_.front().begin) {
     births_.resize(origins_.empty() ? 0 : origins_.back().end - block_begin_);
     name_children(offspring.counts, population);
-  }
-
-  /// Waits for the other ranks.
-  void exchange(Transport* transport) {
-    std::vector<Parcel> incoming;
     for (const ChildRange& range : origins_)
       if (range.peer != mine_)
-        incoming.push_back({range.peer, std::string((range.end - range.begin) * sizeof(LogicalId), '\0')});
-    const auto shipment = transport->ship(std::move(outgoing_), std::move(incoming));
+        incoming_.push_back({range.peer, std::string((range.end - range.begin) * sizeof(LogicalId), '\0')});
+  }
+
+  /// Waits for the other ranks, which must have come as far.
+  void exchange(JointSteps* steps) {
+    const auto shipment = steps->transport().ship(std::move(outgoing_), std::move(incoming_));
     shipment->wait([] { return false; });
     const std::vector<std::string> arrived = shipment->take();
-    auto next = arrived.begin();
-    for (const ChildRange& range : origins_)
-      if (range.peer != mine_) receive(range, *next++);
+    steps->attempt([&] {
+      auto next = arrived.begin();
+      for (const ChildRange& range : origins_)
+        if (range.peer != mine_) receive(range, *next++);
+    });
+    steps->agree();
   }
 
   [[nodiscard]] std::vector<Birth> take_births() { return std::move(births_); }
@@ -112,6 +115,7 @@ class BlockBirths {
   std::vector<Birth> births_;
   std::vector<Transfer> transfers_;
   std::vector<Parcel> outgoing_;
+  std::vector<Parcel> incoming_;
   std::size_t sent_ = 0;
 };
 
@@ -137,41 +141,48 @@ class SelectionInBlocks final : public Selection {
   [[nodiscard]] Ballot empty_ballot() const override { return {}; }
 
   Weighing weigh(const Ballot& ballot, const Population& population) override {
-    std::vector<double> log_weights;
-    for (const History& history : population.histories()) log_weights.push_back(history.updated_log_weight());
+    JointSteps steps(transport_);
+    std::uint64_t finished = 0;
     weights_ = {};
     weights_.particles = static_cast<std::size_t>(options_.particles);
     weights_.scale = weight_scale(weights_.particles);
     weights_.max = ballot.largest;
-    add_integer_weights(log_weights, &weights_);
-    q_of_history_ = std::move(weights_.q);
-    return sum_of_histories(population);
+    steps.attempt([&] { finished = add_histories(population); });
+    sum_over_ranks(&weights_, &steps);
+    Weighing weighing{.sums = weights_};
+    if (options_.early_stop < 1.0)
+      for (const auto& [of_rank] : steps.all_gather<1>({finished}))
+        weighing.finished += static_cast<std::uint64_t>(of_rank);
+    return weighing;
   }
 
   Offspring resample(std::uint32_t batch, const Population& population) override {
-    weights_.q.clear();
-    weights_.q.reserve(population.ids().size());
-    for (const std::uint32_t history : population.history_of()) weights_.q.push_back(q_of_history_[history]);
+    JointSteps steps(transport_);
+    steps.attempt([&] {
+      weights_.q.reserve(population.ids().size());
+      for (const std::uint32_t history : population.history_of()) weights_.q.push_back(q_of_history_[history]);
+    });
     const BlockOffspring children =
-        block_offspring(options_.resampling, weights_, RandomKey{options_.seed}, batch, transport_);
+        block_offspring(options_.resampling, weights_, RandomKey{options_.seed}, batch, &steps);
     std::vector<std::uint64_t>().swap(weights_.q);
 
     Offspring offspring;
     offspring.stats = stats_of(children.first_child, *transport_);
     offspring.moves = offspring.stats.moved > 0;
-    BlockBirths births(children, population, transport_);
-    for (const auto& [sent] : all_gather<1>({births.sent()}, transport_))
+    std::optional<BlockBirths> births;
+    steps.attempt([&] { births.emplace(children, population, transport_); });
+    for (const auto& [sent] : steps.all_gather<1>({births ? births->sent() : 0}))
       offspring.stats.sent += static_cast<std::uint64_t>(sent);
-    if (offspring.moves) births.exchange(transport_);
-    offspring.births = births.take_births();
-    offspring.transfers = births.take_transfers();
+    if (offspring.moves) births->exchange(&steps);
+    offspring.births = births->take_births();
+    offspring.transfers = births->take_transfers();
     return offspring;
   }
 
   void describe(const Ballot&, const Population&, TokenId, BatchRecord*) override {}
 
-  void list(const Ballot& /*ballot*/, const Population& population, RunResult* result) override {
-    HistoryList list = gather_histories(transport_, population, q_of_history_);
+  void list(const Ballot& /*ballot*/, Population population, RunResult* result) override {
+    HistoryList list = gather_histories(transport_, std::move(population), q_of_history_);
     if (transport_->rank() != Rank{0}) return;
     result->posterior = posterior_of(list.histories, list.weight);
     result->posterior.resize(std::min(result->posterior.size(), most_listed));
@@ -182,7 +193,12 @@ class SelectionInBlocks final : public Selection {
   }
 
  private:
-  Weighing sum_of_histories(const Population& population) {
+  /// This rank's particles, to weights_ and q_of_history_. @return weight of the finished ones
+  std::uint64_t add_histories(const Population& population) {
+    std::vector<double> log_weights;
+    for (const History& history : population.histories()) log_weights.push_back(history.updated_log_weight());
+    add_integer_weights(log_weights, &weights_);
+    q_of_history_ = std::exchange(weights_.q, {});
     std::vector<std::uint64_t> count(population.histories().size(), 0);
     for (const std::uint32_t history : population.history_of()) ++count[history];
     weights_.total = 0;
@@ -194,12 +210,7 @@ class SelectionInBlocks final : public Selection {
       weights_.squares += Uint128{of_history} * q_of_history_[h];
       if (is_finished(population.histories()[h].updated_status())) finished += of_history;
     }
-    sum_over_ranks(&weights_, transport_);
-    Weighing weighing{.sums = weights_};
-    if (options_.early_stop < 1.0)
-      for (const auto& [of_rank] : all_gather<1>({finished}, transport_))
-        weighing.finished += static_cast<std::uint64_t>(of_rank);
-    return weighing;
+    return finished;
   }
 
   const Options& options_;

@@ -52,8 +52,8 @@ class SelectionInVectors final : public Selection {
                  record);
   }
 
-  void list(const Ballot& ballot, const Population& population, RunResult* result) override {
-    result->particles = gather_particles(transport_, population, ballot.log_weight);
+  void list(const Ballot& ballot, Population population, RunResult* result) override {
+    result->particles = gather_particles(transport_, std::move(population), ballot.log_weight);
     if (transport_->rank() != Rank{0}) return;
     result->posterior = posterior_of(result->particles, weights_.q);
     result->response = best_text(result->particles, weights_.q);

@@ -39,6 +39,14 @@ TEST(JobEnd, ARankThatFailsWhileTheOthersWaitForItEndsTheJobWithItsLineAndCode) 
   }
 }
 
+TEST(JobEnd, ARankWithoutMemoryForWhatComesEndsTheJobWithItsLine) {
+  for (const int ranks : {2, 3}) {
+    const Ended ended = run(SHORT_OF_MEMORY, ranks);
+    EXPECT_EQ(ended.exit_code, 70) << ended.output;
+    EXPECT_EQ(count(ended.output, "shoal: error: out of memory (rank 0 "), 1) << ended.output;
+  }
+}
+
 TEST(JobEnd, AHostProgramThatUsesMpiItselfEndsItItself) {
   for (const int ranks : {0, 2, 3}) {
     const Ended ended = run(HOST_PROGRAM, ranks);

@@ -131,6 +131,18 @@ TEST(MigrationChoice, KeyValuesTravelIfTheyComeBeforeTheTokenCouldBeComputed) {
   EXPECT_EQ(faster_migration(1.25e9, 131072, tokens_per_s), smc::Migrate::tokens);
 }
 
+TEST(MigrationChoice, SparesPlacesWhereAParticleMoreHardlyLengthensAStep) {
+  const auto spare = [](const char* device, std::uint64_t kv_bytes_per_token) {
+    ModelSummary model{};
+    model.device = device;
+    model.kv_bytes_per_token = kv_bytes_per_token;
+    return choose_spare(model);
+  };
+  EXPECT_EQ(spare("cpu", 12288), 0.0);
+  EXPECT_EQ(spare("cuda: NVIDIA H100", 12288), 0.1);
+  EXPECT_EQ(spare("cpu", 0), 0.1);  // tabular
+}
+
 TEST(BirthsOn, AreThisRanksChildrenInOrder) {
   const auto births = smc::births_on(Rank{1}, ids({0, 0, 2, 2}), ranks({0, 1, 0, 1}));
 

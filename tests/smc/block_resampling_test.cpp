@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 
 #include "smc/thread_cluster.hpp"
 
@@ -23,6 +25,17 @@ std::vector<double> some_log_weights(std::size_t n, std::uint32_t seed) {
   return lw;
 }
 
+/// Of a block of some particles, over all ranks.
+BlockWeights weights_of(std::span<const double> block, const std::vector<double>& all, JointSteps* steps) {
+  BlockWeights weights;
+  weights.particles = all.size();
+  weights.scale = weight_scale(all.size());
+  weights.max = largest_log_weight(all, 0);
+  add_integer_weights(block, &weights);
+  sum_over_ranks(&weights, steps);
+  return weights;
+}
+
 struct Blocks {
   std::vector<std::uint32_t> counts;
   WeightSums sums;
@@ -38,9 +51,10 @@ Blocks resample_in_blocks(Resampling scheme, const std::vector<double>& lw, int 
       test::run_on_ranks(std::vector<int>(static_cast<std::size_t>(ranks), test::no_deadline), [&](Transport& t) {
         const std::size_t begin = block_begin(lw.size(), ranks, t.rank().value());
         const std::size_t end = block_begin(lw.size(), ranks, t.rank().value() + 1);
-        const BlockWeights weights = block_weights(std::span(lw).subspan(begin, end - begin), lw.size(), &t);
+        JointSteps steps(&t);
+        const BlockWeights weights = weights_of(std::span(lw).subspan(begin, end - begin), lw, &steps);
         const BlockOffspring offspring =
-            weights.extinct() ? BlockOffspring() : block_offspring(scheme, weights, {9}, 4, &t);
+            weights.extinct() ? BlockOffspring() : block_offspring(scheme, weights, {9}, 4, &steps);
         const std::lock_guard lock(mutex);
         std::copy(offspring.counts.begin(), offspring.counts.end(),
                   all.counts.begin() + static_cast<std::ptrdiff_t>(begin));
@@ -78,15 +92,20 @@ TEST(BlockResampling, AllZeroIsExtinctOnEveryRank) {
   EXPECT_TRUE(blocks.sums.extinct());
 }
 
-TEST(BlockResampling, ABadWeightFailsAllRanksAndIsNamed) {
-  std::vector<double> lw(10, 0.0);
-  lw[7] = std::numeric_limits<double>::quiet_NaN();
+TEST(JointSteps, FailOnAllRanksIfTheyFailOnOne) {
   const auto outcomes = test::run_on_ranks({test::no_deadline, test::no_deadline}, [&](Transport& t) {
-    (void)block_weights(std::span(lw).subspan(t.rank() == Rank{0} ? 0 : 5, 5), lw.size(), &t);
+    JointSteps steps(&t);
+    steps.attempt([&] {
+      if (t.rank() == Rank{1}) throw std::bad_alloc();
+    });
+    steps.attempt([&] {
+      if (t.rank() == Rank{1}) throw std::logic_error("went on after a failure");
+    });
+    (void)steps.all_gather<2>({1, 2});
     return RunResult();
   });
-  EXPECT_NE(outcomes[0].message().find("another rank"), std::string::npos) << outcomes[0].message();
-  EXPECT_NE(outcomes[1].message().find("particle 7 "), std::string::npos) << outcomes[1].message();
+  EXPECT_EQ(outcomes[0].message(), PeerError("rank 1 failed").what());
+  EXPECT_THROW(std::rethrow_exception(outcomes[1].failure), std::bad_alloc);
 }
 
 TEST(ChildRanges, OfSendersAndReceiversAgree) {

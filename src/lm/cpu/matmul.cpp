@@ -4,6 +4,7 @@
 
 #include "base/isa.hpp"
 #include "base/parallel.hpp"
+#include "lm/cpu/bf16_matrix.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/one_dnn_product.hpp"
@@ -27,8 +28,7 @@ OperandType operands_of(DType dtype) {
 }
 
 ProductLibrary best_library(OperandType type) {
-  const bool keeps_bits = type == OperandType::f32 ? used_isa() >= Isa::avx512 : has_fast_bf16();
-  return keeps_bits ? ProductLibrary::one_dnn : ProductLibrary::own;
+  return type == OperandType::f32 && used_isa() >= Isa::avx512 ? ProductLibrary::one_dnn : ProductLibrary::own;
 }
 
 namespace {
@@ -112,6 +112,9 @@ MatrixPacker::MatrixPacker(OperandType type, WeightFormat format, WeightMemory m
 std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
   if (int8_) return make_int8_matrix(outputs, inputs, type_, int8_);
   if (library_ == ProductLibrary::own) {
+#ifdef __x86_64__
+    if (type_ == OperandType::bf16 && has_fast_bf16()) return make_bf16_matrix(outputs, inputs);
+#endif
     if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(outputs, inputs);
     return std::make_unique<OwnMatrix<float>>(outputs, inputs);
   }
@@ -120,6 +123,11 @@ std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
     product = std::make_shared<OneDnnProduct>(outputs, inputs,
                                               ProductTypes{data_type(type_), data_type(type_), memory::data_type::f32});
   return std::make_unique<OneDnnMatrix>(product);
+}
+
+int padded_rows(int rows, OperandType type, WeightFormat format) {
+  const bool compiled = format == WeightFormat::int8 || best_library(type) == ProductLibrary::one_dnn;
+  return !compiled || rows <= 8 ? rows : (rows + 3) / 4 * 4;
 }
 
 PackedMatrixPtr MatrixPacker::pack(const MatrixView& matrix) {

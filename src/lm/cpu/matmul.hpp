@@ -1,6 +1,7 @@
 // Matrix products with packed weights. A row of the result has the same bits whatever the number of rows and threads.
-// oneDNN's kernels for AVX-512 keep this (tests/lm checks it on the machine at hand); those for older instruction sets
-// do not, and neither do products with AMX tiles: there a kernel of our own computes.
+// oneDNN's f32 and int8 kernels for AVX-512 keep this (tests/lm checks it on the machine at hand); those for older
+// instruction sets do not, and neither do products with AMX tiles: there kernels of our own compute. So they do in
+// bf16.
 #pragma once
 
 #include <cstddef>
@@ -63,11 +64,11 @@ enum class ProductLibrary { one_dnn, own };
 /// The faster one that keeps a row's bits on this processor.
 ProductLibrary best_library(OperandType type);
 
-/// Rows to compute products for where the operands have room for a few more than are wanted: each number of rows is
-/// compiled for itself, so let there be few.
-inline int padded_rows(int rows) { return rows <= 8 ? rows : (rows + 3) / 4 * 4; }
-
 enum class WeightFormat { as_operands, int8 };
+
+/// Rows to compute products for where the operands have room for a few more than are wanted: oneDNN compiles each
+/// number of rows for itself, so let there be few.
+int padded_rows(int rows, OperandType type, WeightFormat format);
 
 class OneDnnProduct;
 struct Int8Products;

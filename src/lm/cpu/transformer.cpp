@@ -77,8 +77,8 @@ class CpuTransformer final : public Transformer {
     std::vector<std::size_t> table_begin;  ///< by row, its first entry of buffers.blocks
     BlockPool* pool;
     ForwardBuffers& b;
-    /// Rows of the layers' products; what lies in those beyond rows.size() does not matter.
-    [[nodiscard]] int product_rows() const { return cpu::padded_rows(static_cast<int>(rows.size())); }
+    /// Of the layers' products; what lies in those beyond rows.size() does not matter.
+    int product_rows;
     [[nodiscard]] T* operand() const { return reinterpret_cast<T*>(b.operand.data()); }
   };
 
@@ -96,7 +96,7 @@ class CpuTransformer final : public Transformer {
 
   std::size_t forward_chunk(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                             std::span<float> logits) const {
-    Pass pass{rows, {}, pool, *buffers};
+    Pass pass{rows, {}, pool, *buffers, cpu::padded_rows(static_cast<int>(rows.size()), cpu::operand_type<T>, format_)};
     resize(&pass);
     find_blocks(&pass);
     fill_rotations(&pass);
@@ -109,7 +109,7 @@ class CpuTransformer final : public Transformer {
   }
 
   void resize(Pass* pass) const {
-    const auto m = static_cast<std::size_t>(pass->product_rows());
+    const auto m = static_cast<std::size_t>(pass->product_rows);
     const auto grow = [](auto* buffer, std::size_t size) {
       if (buffer->size() < size) buffer->resize(size);
     };
@@ -175,7 +175,7 @@ class CpuTransformer final : public Transformer {
 
   void multiply(const cpu::Linear& linear, Pass* pass, float* y) const {
     const ScopedTimer timer(&pass->b.seconds.products);
-    linear.matrix->multiply(pass->operand(), pass->product_rows(), y);
+    linear.matrix->multiply(pass->operand(), pass->product_rows, y);
   }
 
   /// Adds a product's outputs to the residual stream; what is normalized next is the next product's operand.
