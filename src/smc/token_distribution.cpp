@@ -13,14 +13,10 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-/// If the best allowed token is further than this (in nats) below the best real one, weights are taken relative to the
-/// former, so that an allowed mass of 1e-300 keeps its digits.
-constexpr float far = 8.0F;
-
 /// The end of sequence: one outcome, the sum over all end tokens.
 class EndOutcome {
  public:
-  EndOutcome(std::span<const float> logits, const Vocabulary& vocabulary, float inverse_temperature)
+  EndOutcome(std::span<const float> logits, const Vocabulary& vocabulary, double inverse_temperature)
       : inverse_temperature_(inverse_temperature) {
     for (const TokenId id : vocabulary.end_tokens()) logits_.push_back(logits[static_cast<std::size_t>(id.value())]);
   }
@@ -48,6 +44,11 @@ class EndOutcome {
   std::vector<float> logits_;
   double inverse_temperature_;
 };
+
+float largest_reference(std::span<const ScaledSum> sums) {
+  return std::accumulate(sums.begin(), sums.end(), -infinity,
+                         [](float largest, const ScaledSum& s) { return std::max(largest, s.reference); });
+}
 
 /// An outcome that may survive truncation; the end of sequence has the id one past the vocabulary.
 struct Candidate {
@@ -125,52 +126,60 @@ std::size_t entry_at(double target, std::span<const float> weights) {
 
 TokenDistribution::TokenDistribution(std::span<float> logits, const Vocabulary& vocabulary, const TokenMask& allowed,
                                      double temperature, Truncation truncation)
-    : weights_(logits),
-      are_logits_(truncation.off()),
-      inverse_temperature_(static_cast<float>(1.0 / temperature)),
-      log_mass_(-infinity),
-      log_end_(-infinity) {
-  const float inverse_temperature = inverse_temperature_;
-  const TokenMask& real = vocabulary.text_tokens();
-  const EndOutcome end(logits, vocabulary, inverse_temperature);
-  const RowMaxima best = row_maxima(logits, real.bits, allowed.bits);
-  const float best_real = std::max(best.real, end.largest_logit());
-  const float best_allowed = allowed.end ? std::max(best.allowed, end.largest_logit()) : best.allowed;
+    : weights_(logits), allowed_(allowed.bits), inverse_temperature_(1.0 / temperature) {
+  const EndOutcome end(logits, vocabulary, inverse_temperature_);
+  std::vector<ScaledSum> of_real(chunks_of(logits.size()));
+  std::vector<ScaledSum> of_allowed(of_real.size());
+  sum_chunks(logits, vocabulary.text_tokens().bits, allowed_, inverse_temperature_, of_real, of_allowed);
+
+  const float best_real = std::max(largest_reference(of_real), end.largest_logit());
+  take_sums(of_real, best_real);
+  const double total = sum_of_weights() + end.weight(reference_);
   if (best_real == -infinity) {  // or all NaN
-    log_mass_ = log_end_ = exact_log(sum_of_exp(logits, real.bits, 0.0F, inverse_temperature) + end.weight(0.0F));
+    log_mass_ = log_end_ = exact_log(total);
     return;
   }
-
-  const bool nothing_allowed = best_allowed == -infinity;
-  const bool own_reference = (best_real - best_allowed) * inverse_temperature > far;
-  const float reference = reference_ = own_reference ? best_allowed : best_real;
-  double total = end.weight(best_real);
-  if (own_reference) total = sum_of_exp(logits, real.bits, best_real, inverse_temperature) + total;
-  if (nothing_allowed) {
-    log_mass_ = -infinity - exact_log(total);  // NaN if a logit is
-  } else {
-    chunk_sums_.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
-    const TokenMask& summed = own_reference ? allowed : real;
-    if (are_logits_) allowed_ = allowed.bits;
-    const double sum =
-        are_logits_ ? exp_sums(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_)
-                    : exp_in_place(logits, summed.bits, allowed.bits, reference, inverse_temperature, chunk_sums_);
-    if (!own_reference) total = sum + total;
-    end_weight_ = allowed.end ? end.weight(reference) : 0.0;
-    kept_ = sum_of_weights();
-    truncate(truncation);
-    log_mass_ =
-        (static_cast<double>(reference) - best_real) * inverse_temperature + (exact_log(kept_) - exact_log(total));
-  }
   log_end_ = end.log_weight(best_real) - exact_log(total);
+
+  const float best_allowed = std::max(largest_reference(of_allowed), allowed.end ? end.largest_logit() : -infinity);
+  if (best_allowed != best_real || of_allowed != of_real) take_sums(of_allowed, best_allowed);
+  if (allowed.end && best_allowed > -infinity) end_weight_ = end.weight(best_allowed);
+  kept_ = sum_of_weights();
+  truncate(truncation);
+  log_mass_ =
+      (static_cast<double>(best_allowed) - best_real) * inverse_temperature_ + (exact_log(kept_) - exact_log(total));
+}
+
+void TokenDistribution::take_sums(std::span<const ScaledSum> sums, float reference) {
+  reference_ = reference == -infinity ? 0.0F : reference;
+  chunk_references_.clear();
+  chunk_sums_.clear();
+  for (const ScaledSum& s : sums) {
+    chunk_references_.push_back(s.reference == -infinity ? reference_ : s.reference);
+    chunk_sums_.push_back(s.sum * scale_of(chunk_sums_.size()));
+  }
+}
+
+double TokenDistribution::scale_of(std::size_t chunk) const {
+  return exact_exp((static_cast<double>(chunk_references_[chunk]) - reference_) * inverse_temperature_);
 }
 
 double TokenDistribution::sum_of_weights() const {
   return std::accumulate(chunk_sums_.begin(), chunk_sums_.end(), 0.0) + end_weight_;
 }
 
+/// Replaces the logits by weights; nothing more is drawn from logits.
+void TokenDistribution::compute_weights() {
+  for (std::size_t c = 0; c < chunk_sums_.size(); ++c)
+    chunk_sums_[c] = scale_of(c) * exp_in_place(chunk(c), allowed_in(c), chunk_references_[c], inverse_temperature_);
+  are_logits_ = false;
+}
+
 void TokenDistribution::truncate(Truncation truncation) {
   if (truncation.off() || !(kept_ > 0.0)) return;
+  chunk_references_.assign(chunk_references_.size(), reference_);  // so that weights of all chunks compare
+  compute_weights();
+  kept_ = sum_of_weights();
   std::vector<Candidate> found;
   for (double threshold = kept_ / 64;; threshold = threshold > kept_ * 1e-12 ? threshold / 8 : 0.0) {
     found = tokens_above(weights_, chunk_sums_, threshold);
@@ -197,44 +206,49 @@ void TokenDistribution::truncate(Truncation truncation) {
 }
 
 void TokenDistribution::expect_draws(std::size_t draws) {
-  if (!are_logits_ || draws < chunk_sums_.size() || !(kept_ > 0.0)) return;
-  std::vector<double> sums(chunk_sums_.size());  // known
-  (void)exp_in_place(weights_, allowed_, allowed_, reference_, inverse_temperature_, sums);
-  are_logits_ = false;
+  if (are_logits_ && draws >= chunk_sums_.size() && kept_ > 0.0) compute_weights();
 }
 
 std::optional<TokenId> TokenDistribution::draw(double uniform) const {
   SHOAL_EXPECT(kept_ > 0.0);
   double target = uniform * kept_;
-  std::size_t chunk = 0;
-  while (chunk < chunk_sums_.size() && target >= chunk_sums_[chunk]) target -= chunk_sums_[chunk++];
-  if (chunk == chunk_sums_.size()) {
+  std::size_t c = 0;
+  while (c < chunk_sums_.size() && target >= chunk_sums_[c]) target -= chunk_sums_[c++];
+  if (c == chunk_sums_.size()) {
     if (end_weight_ > 0.0) return std::nullopt;
-    do --chunk;  // rounding has led past the last token
-    while (chunk_sums_[chunk] <= 0.0);
-    target = chunk_sums_[chunk];
+    do --c;  // rounding has led past the last token
+    while (chunk_sums_[c] <= 0.0);
+    target = chunk_sums_[c];
   }
   Chunk room;
-  return TokenId{static_cast<std::int32_t>(chunk * chunk_tokens + entry_at(target, weights_of(chunk, &room)))};
+  const std::size_t entry = entry_at(target / scale_of(c), weights_of(c, &room));
+  return TokenId{static_cast<std::int32_t>(c * chunk_tokens + entry)};
 }
 
-std::span<const float> TokenDistribution::weights_of(std::size_t chunk, Chunk* room) const {
-  const std::size_t begin = chunk * chunk_tokens;
-  const auto part = weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
+std::span<float> TokenDistribution::chunk(std::size_t c) const {
+  const std::size_t begin = c * chunk_tokens;
+  return weights_.subspan(begin, std::min(chunk_tokens, weights_.size() - begin));
+}
+
+TokenBits TokenDistribution::allowed_in(std::size_t c) const {
+  return std::span(allowed_).subspan(c * chunk_tokens / 64);
+}
+
+std::span<const float> TokenDistribution::weights_of(std::size_t c, Chunk* room) const {
+  const auto part = chunk(c);
   if (!are_logits_) return part;
   const auto weights = std::span(*room).first(part.size());
   std::copy(part.begin(), part.end(), weights.begin());
-  const TokenBits allowed = std::span(allowed_).subspan(begin / 64);
-  double sum = 0.0;
-  (void)exp_in_place(weights, allowed, allowed, reference_, inverse_temperature_, {&sum, 1});
+  (void)exp_in_place(weights, allowed_in(c), chunk_references_[c], inverse_temperature_);
   return weights;
 }
 
 double TokenDistribution::probability(std::optional<TokenId> outcome) const {
   if (!outcome) return end_weight_ / kept_;
   const auto id = static_cast<std::size_t>(outcome->value());
+  const std::size_t c = id / chunk_tokens;
   Chunk room;
-  return weights_of(id / chunk_tokens, &room)[id % chunk_tokens] / kept_;
+  return weights_of(c, &room)[id % chunk_tokens] * scale_of(c) / kept_;
 }
 
 }  // namespace shoal::smc

@@ -51,17 +51,24 @@ class TokenDistribution {
 
  private:
   using Chunk = std::array<float, chunk_tokens>;
+  void take_sums(std::span<const ScaledSum> sums, float reference);
+  void compute_weights();
   void truncate(Truncation truncation);
-  [[nodiscard]] std::span<const float> weights_of(std::size_t chunk, Chunk* room) const;
+  [[nodiscard]] std::span<float> chunk(std::size_t c) const;
+  [[nodiscard]] TokenBits allowed_in(std::size_t c) const;
+  [[nodiscard]] double scale_of(std::size_t chunk) const;
+  [[nodiscard]] std::span<const float> weights_of(std::size_t c, Chunk* room) const;
   [[nodiscard]] double sum_of_weights() const;
 
-  std::span<float> weights_;            ///< q up to a factor, by token; logits if that is not yet computed
-  bool are_logits_ = false;             ///< then the weights of a few are computed when they are asked for
-  std::vector<std::uint64_t> allowed_;  ///< tokens, if they are logits
-  float reference_ = 0.0F, inverse_temperature_ = 0.0F;
-  std::vector<double> chunk_sums_;  ///< of weights_
-  double end_weight_ = 0.0;         ///< q of the end of sequence up to the same factor
-  double kept_ = 0.0;               ///< sum of all weights
+  std::span<float> weights_;  ///< exp((logit - its chunk's reference) / T), by token; logits if not yet computed
+  bool are_logits_ = true;    ///< then the weights of a few are computed when they are asked for
+  std::vector<std::uint64_t> allowed_;  ///< tokens
+  double inverse_temperature_;
+  float reference_ = 0.0F;
+  std::vector<float> chunk_references_;  ///< the largest allowed logit, unless one for all was needed
+  std::vector<double> chunk_sums_;       ///< of exp((logit - reference_) / T)
+  double end_weight_ = 0.0;              ///< as one of chunk_sums_
+  double kept_ = 0.0;                    ///< sum of all these
   double log_mass_ = 0.0;
   double log_end_ = 0.0;
 };

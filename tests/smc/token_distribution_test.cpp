@@ -52,11 +52,12 @@ std::optional<TokenId> outcome(std::size_t v, std::size_t size) {
   return v == size ? std::nullopt : std::optional(token(static_cast<int>(v)));
 }
 
-/// T3: over every outcome, probability of drawing it * weight = target, up to the rounding of logit / T to a float.
+/// T3: over every outcome, probability of drawing it * weight = target, up to the errors of exp and of logit -
+/// reference.
 void expect_proper(const TokenDistribution& q, const std::vector<double>& target) {
   for (std::size_t v = 0; v < target.size(); ++v) {
     const double drawn = q.probability(outcome(v, target.size() - 1)) * std::exp(q.log_mass());
-    const double relative = target[v] > 0.0 ? 1e-6 - 2e-7 * std::log(target[v]) : 0.0;
+    const double relative = target[v] > 0.0 ? 3e-7 - 6e-8 * std::log(target[v]) : 0.0;
     EXPECT_NEAR(drawn, target[v], relative * target[v]) << "outcome " << v;
   }
 }
@@ -124,6 +125,26 @@ TEST(TokenDistribution, MaskKeepsAnAllowedMassOf1e300) {
   EXPECT_NEAR(q.log_end(), std::log(2.0) - std::log(real_tokens + 2.0), 1e-6);
   EXPECT_EQ(q.draw(0.01), token(5));
   EXPECT_EQ(q.draw(0.99), token(64));
+}
+
+/// Chunks far below the best one keep their digits: between them, and within each.
+TEST(TokenDistribution, AllowedChunksFarApartAreProper) {
+  constexpr std::size_t size = 6 * chunk_tokens - 9;
+  const Vocabulary vocabulary = wide_vocabulary(size);
+  std::vector<float> logits = random_logits(size, 8, 20.0);
+  for (std::size_t v = 0; v < size; ++v) logits[v] -= 15.0F * static_cast<float>((v / chunk_tokens * 5) % 6);
+  const auto target = reference_row(logits, vocabulary, 0.9);
+  for (const std::size_t first : {std::size_t{0}, 2 * chunk_tokens, 5 * chunk_tokens}) {
+    TokenMask allowed = vocabulary.text_tokens();
+    allowed.end = false;
+    for (std::size_t w = 0; w < first / 64; ++w) allowed.bits[w] = 0;
+    auto kept = target;
+    kept.back() = 0.0;
+    for (std::size_t v = 0; v < first; ++v) kept[v] = 0.0;
+    const TokenDistribution q(logits, vocabulary, allowed, 0.9, {});
+    EXPECT_NEAR(q.log_mass(), std::log(std::accumulate(kept.begin(), kept.end(), 0.0)), 1e-7);
+    expect_proper(q, kept);
+  }
 }
 
 TEST(TokenDistribution, NothingAllowedHasMassZeroAndLeavesTheLogits) {
@@ -230,34 +251,85 @@ TEST(TokenDistribution, DrawNeverReturnsATokenOfProbabilityZero) {
   for (const double u : {0x1p-54, 0.5, 1.0 - 0x1p-53}) EXPECT_EQ(q.draw(u), token(1));
 }
 
-TEST(RowKernels, ExpIsAccurateToThreeTimesTheFloatRounding) {
-  std::vector<float> x;
-  for (int i = 0; i <= 87 * 64; ++i) x.push_back(-static_cast<float>(i) / 64.0F);
-  const std::vector<std::uint64_t> all((x.size() + 63) / 64, ~std::uint64_t{0});
-  std::vector<float> e = x;
-  std::vector<double> sums((x.size() + chunk_tokens - 1) / chunk_tokens);
-  const double sum = exp_in_place(e, all, all, 0.0F, 1.0F, sums);
-  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(e[i] / std::exp(static_cast<double>(x[i])), 1.0, 2e-7);
-  EXPECT_EQ(sum, std::accumulate(sums.begin(), sums.end(), 0.0));
-  EXPECT_NEAR(sum_of_exp(x, all, 0.0F, 1.0F), sum, 1e-12 * sum);
+/// Weights relative to @p reference, and their sum, in long double; 0 outside @p tokens.
+std::vector<long double> exact_weights(std::span<const float> logits, TokenBits tokens, float reference,
+                                       double temperature) {
+  std::vector<long double> weights(logits.size(), 0.0L);
+  for (std::size_t v = 0; v < logits.size(); ++v)
+    if ((tokens[v / 64] >> v % 64 & 1U) != 0)
+      weights[v] = std::exp((static_cast<long double>(logits[v]) - reference) / temperature);
+  return weights;
 }
 
-/// A row's maxima, sums and weights under whatever instruction set is forced.
+TEST(RowKernels, ExpIsAccurateToTwiceTheFloatRounding) {
+  std::vector<float> x;
+  for (int i = 0; i <= 86 * 64; ++i) x.push_back(-static_cast<float>(i) / 64.0F);
+  const std::vector<std::uint64_t> all((x.size() + 63) / 64, ~std::uint64_t{0});
+  for (const double temperature : {1.0, 1.1, 3.7}) {
+    std::vector<float> e = x;
+    const double sum = exp_in_place(e, all, 0.0F, 1.0 / temperature);
+    const auto exact = exact_weights(x, all, 0.0F, temperature);
+    for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(e[i] / static_cast<double>(exact[i]), 1.0, 1.3e-7) << x[i];
+    EXPECT_NEAR(sum, std::accumulate(e.begin(), e.end(), 0.0), 1e-14 * sum);
+  }
+}
+
+TEST(RowKernels, WeightsEndAtTheSmallestNormalNumber) {
+  std::vector<float> x = {0.0F, -86.0F, -87.5F, -1e5F, -3e38F, -inf};
+  const std::vector<std::uint64_t> all = {~std::uint64_t{0}};
+  (void)exp_in_place(x, all, 0.0F, 1.0);
+  EXPECT_EQ(x[0], 1.0F);
+  EXPECT_GT(x[1], 0.0F);
+  for (std::size_t i = 2; i < x.size(); ++i) EXPECT_EQ(x[i], 0.0F) << i;
+}
+
+TEST(RowKernels, EveryChunkIsSummedRelativeToItsOwnBest) {
+  constexpr std::size_t size = 4 * chunk_tokens - 100;
+  std::vector<float> logits = random_logits(size, 6, 10.0);
+  for (std::size_t v = 0; v < size; ++v) logits[v] -= 500.0F * static_cast<float>(v / chunk_tokens);
+  std::vector<std::uint64_t> real((size + 63) / 64, ~std::uint64_t{0});
+  real.back() &= (std::uint64_t{1} << size % 64) - 1;
+  std::vector<std::uint64_t> allowed = real;
+  for (std::size_t w = 0; w < chunk_tokens / 64; ++w) allowed[w] &= 0x10'0000'0001ULL << w;    // the first chunk
+  for (std::size_t w = 0; w < chunk_tokens / 64; ++w) allowed[2 * chunk_tokens / 64 + w] = 0;  // the third
+  std::vector<ScaledSum> of_real(4), of_allowed(4);
+  sum_chunks(logits, real, allowed, 1.25, of_real, of_allowed);
+  const auto expect = [&](const std::vector<std::uint64_t>& tokens, std::size_t c, const ScaledSum& found) {
+    float best = -inf;
+    for (std::size_t v = c * chunk_tokens; v < std::min(size, (c + 1) * chunk_tokens); ++v)
+      if ((tokens[v / 64] >> v % 64 & 1U) != 0) best = std::max(best, logits[v]);
+    const auto exact = exact_weights(logits, tokens, best, 0.8);
+    long double sum = 0.0L;
+    for (std::size_t v = c * chunk_tokens; v < std::min(size, (c + 1) * chunk_tokens); ++v) sum += exact[v];
+    EXPECT_EQ(found.reference, best);
+    EXPECT_NEAR(found.sum, static_cast<double>(sum), 1e-7 * static_cast<double>(sum));
+  };
+  for (std::size_t c = 0; c < 4; ++c) expect(real, c, of_real[c]);
+  for (const std::size_t c : {0U, 1U, 3U}) expect(allowed, c, of_allowed[c]);
+  EXPECT_EQ(of_allowed[1], of_real[1]);
+  EXPECT_EQ(of_allowed[2], (ScaledSum{-inf, 0.0}));
+}
+
+/// A row's sums and weights under whatever instruction set is forced.
 struct RowResults {
-  std::vector<float> maxima, weights;
-  std::vector<double> sums;
+  std::vector<ScaledSum> of_real, of_allowed;
+  std::vector<float> weights;
+  double sum = 0.0;
   bool operator==(const RowResults&) const = default;
 };
 
 RowResults results_of(const std::vector<float>& logits, TokenBits real, TokenBits allowed) {
-  const RowMaxima maxima = row_maxima(logits, real, allowed);
-  RowResults found{{maxima.real, maxima.allowed}, logits, {}};
-  found.sums.resize((logits.size() + chunk_tokens - 1) / chunk_tokens);
-  const double all = exp_in_place(found.weights, real, allowed, maxima.real, 0.7F, found.sums);
-  std::vector<double> sums_alone(found.sums.size());
-  EXPECT_EQ(exp_sums(logits, real, allowed, maxima.real, 0.7F, sums_alone), all);
-  EXPECT_EQ(sums_alone, found.sums);
-  found.sums.insert(found.sums.end(), {all, sum_of_exp(logits, real, maxima.real, 0.7F)});
+  const std::size_t chunks = chunks_of(logits.size());
+  RowResults found{std::vector<ScaledSum>(chunks), std::vector<ScaledSum>(chunks), logits};
+  sum_chunks(logits, real, allowed, 0.7, found.of_real, found.of_allowed);
+  found.sum = exp_in_place(found.weights, allowed, 0.5F, 0.7);
+  for (std::size_t c = 0; c < chunks; ++c) {
+    const std::size_t begin = c * chunk_tokens, size = std::min(chunk_tokens, logits.size() - begin);
+    std::vector<float> chunk(logits.begin() + static_cast<std::ptrdiff_t>(begin),
+                             logits.begin() + static_cast<std::ptrdiff_t>(begin + size));
+    EXPECT_EQ(exp_in_place(chunk, allowed.subspan(begin / 64), found.of_allowed[c].reference, 0.7),
+              found.of_allowed[c].sum);
+  }
   return found;
 }
 

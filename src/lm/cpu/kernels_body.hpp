@@ -61,7 +61,21 @@ SHOAL_KERNEL void store(Floats x, Bf16* to) {
   __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
 }
 
-SHOAL_KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+/// b if one is NaN
+SHOAL_KERNEL Floats larger(Floats a, Floats b) {
+#ifdef __AVX512F__
+  return _mm512_maskz_max_ps(0xFFFF, a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+SHOAL_KERNEL Floats smaller(Floats a, Floats b) {
+#ifdef __AVX512F__
+  return _mm512_maskz_min_ps(0xFFFF, a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
 
 SHOAL_KERNEL Floats turn_8(Floats x) {
   return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
@@ -92,21 +106,33 @@ SHOAL_KERNEL float maximum(Floats x) {
   return x[0];
 }
 
+/// Registers that are computed side by side: each alone would wait for its last operation at every step.
+constexpr int abreast = 4;
+
 /// exp(x) for |x| <= 87, saturating beyond: reduction to |r| <= ln2/2, polynomial of degree 7, scaling by 2^k.
-SHOAL_KERNEL Floats exponential(Floats x) {
+template <int registers>
+SHOAL_KERNEL void exponential(Floats (&x)[registers]) {
   constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
-  x = x < -87.0F ? Floats{} - 87.0F : x;
-  x = x > 87.0F ? Floats{} + 87.0F : x;
-  const Floats shifted = x * 0x1.715476p0F + shift;
-  const Floats k = shifted - shift;
-  const Floats r = (x - k * 0x1.62e4p-1F) - k * 0x1.7f7d1cp-20F;
-  Floats p = r * (1.0F / 5040) + 1.0F / 720;
-  p = p * r + 1.0F / 120;
-  p = p * r + 1.0F / 24;
-  p = p * r + 1.0F / 6;
-  p = p * r + 0.5F;
-  p = 1.0F + (r + r * r * p);
-  return p * reinterpret_cast<Floats>((reinterpret_cast<Words>(shifted) << 23U) + (127U << 23U));
+  Floats shifted[registers], r[registers], p[registers];
+  for (int i = 0; i < registers; ++i) x[i] = larger(Floats{} - 87.0F, x[i]);
+  for (int i = 0; i < registers; ++i) x[i] = smaller(Floats{} + 87.0F, x[i]);
+  for (int i = 0; i < registers; ++i) shifted[i] = x[i] * 0x1.715476p0F + shift;
+  for (int i = 0; i < registers; ++i) r[i] = x[i] - (shifted[i] - shift) * 0x1.62e4p-1F;
+  for (int i = 0; i < registers; ++i) r[i] -= (shifted[i] - shift) * 0x1.7f7d1cp-20F;
+  for (int i = 0; i < registers; ++i) p[i] = r[i] * (1.0F / 5040) + 1.0F / 720;
+  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 120;
+  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 24;
+  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 6;
+  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 0.5F;
+  for (int i = 0; i < registers; ++i) p[i] = 1.0F + (r[i] + r[i] * r[i] * p[i]);
+  for (int i = 0; i < registers; ++i)
+    x[i] = p[i] * reinterpret_cast<Floats>((reinterpret_cast<Words>(shifted[i]) << 23U) + (127U << 23U));
+}
+
+SHOAL_KERNEL Floats exponential(Floats x) {
+  Floats one[1] = {x};
+  exponential(one);
+  return one[0];
 }
 
 template <class T>
@@ -140,22 +166,37 @@ void rotate(float* x, const float* cosines, const float* sines, int half) {
   }
 }
 
+template <int registers, class T>
+SHOAL_KERNEL void swiglu_at(const float* gate, const float* up, T* out) {
+  Floats g[registers], e[registers];
+  for (int i = 0; i < registers; ++i) g[i] = load(gate + i * lanes);
+  for (int i = 0; i < registers; ++i) e[i] = -g[i];
+  exponential(e);
+  for (int i = 0; i < registers; ++i) store(g[i] / (1.0F + e[i]) * load(up + i * lanes), out + i * lanes);
+}
+
 template <class T>
 void swiglu(const float* gate, const float* up, int n, T* out) {
-  for (int i = 0; i < n; i += lanes) {
-    const Floats g = load(gate + i);
-    store(g / (1.0F + exponential(-g)) * load(up + i), out + i);
-  }
+  int i = 0;
+  for (; i + abreast * lanes <= n; i += abreast * lanes) swiglu_at<abreast>(gate + i, up + i, out + i);
+  for (; i < n; i += lanes) swiglu_at<1>(gate + i, up + i, out + i);
 }
 
 /// With (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)).
+template <int registers, class T>
+SHOAL_KERNEL void gelu_tanh_at(const float* x, T* out) {
+  Floats v[registers], e[registers];
+  for (int i = 0; i < registers; ++i) v[i] = load(x + i * lanes);
+  for (int i = 0; i < registers; ++i) e[i] = -2.0F * (0.7978845608F * (v[i] + 0.044715F * v[i] * v[i] * v[i]));
+  exponential(e);
+  for (int i = 0; i < registers; ++i) store(v[i] / (1.0F + e[i]), out + i * lanes);
+}
+
 template <class T>
 void gelu_tanh(const float* x, int n, T* out) {
-  for (int i = 0; i < n; i += lanes) {
-    const Floats v = load(x + i);
-    const Floats u = 0.7978845608F * (v + 0.044715F * v * v * v);
-    store(v / (1.0F + exponential(-2.0F * u)), out + i);
-  }
+  int i = 0;
+  for (; i + abreast * lanes <= n; i += abreast * lanes) gelu_tanh_at<abreast>(x + i, out + i);
+  for (; i < n; i += lanes) gelu_tanh_at<1>(x + i, out + i);
 }
 
 void add(const float* from, int n, float* to) {
