@@ -24,7 +24,7 @@ class GpuRun : public testing::Test {
   static void SetUpTestSuite() {
     folder = new TemporaryFolder;
     std::filesystem::create_directory(folder->path("model"));
-    bench::write_random_checkpoint({"tiny", 2, 64, 96, 4, 2, 600, false}, folder->path("model"));
+    bench::write_random_checkpoint({"tiny", 2, 64, 544, 4, 2, 600, false}, folder->path("model"));
   }
   static void TearDownTestSuite() { delete folder; }
 

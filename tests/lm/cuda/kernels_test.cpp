@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "lm/cuda/attention_plan.hpp"
@@ -118,7 +119,8 @@ TEST_P(RowKernels, Embed) {
 }
 
 TEST_P(RowKernels, NormsOfBothKinds) {
-  const auto x = random_floats(size, 3, 2.0F), weight = random_floats(static_cast<std::size_t>(n), 4),
+  auto x = random_floats(size, 3, 2.0F);
+  const auto weight = random_floats(static_cast<std::size_t>(n), 4),
              bias = random_floats(static_cast<std::size_t>(n), 5);
   std::vector<int> wanted;
   for (int r = rows - 1; r >= 0; r -= 2) wanted.push_back(r);
@@ -127,8 +129,9 @@ TEST_P(RowKernels, NormsOfBothKinds) {
     for (const ThreadOrder order : orders) {
       std::vector<Bf16> out(wanted.size() * static_cast<std::size_t>(n));
       emulate(static_cast<int>(wanted.size()), 128, order, [&](EmulatedBlock& block) {
-        normalize(block, NormTask{x.data(), wanted.data(), weight.data(), layer ? bias.data() : nullptr, n, 1e-5F,
-                                  out.data()});
+        normalize(
+            block,
+            NormTask{x.data(), {}, wanted.data(), weight.data(), layer ? bias.data() : nullptr, n, 1e-5F, out.data()});
       });
       results.push_back(bits_of(out));
       for (std::size_t w = 0; w < wanted.size(); ++w) {
@@ -146,6 +149,39 @@ TEST_P(RowKernels, NormsOfBothKinds) {
     EXPECT_EQ(results[0], results[1]);
     EXPECT_EQ(results[0], results[2]);
   }
+}
+
+/// Sums in parts are added in their order before; they stay only where every row is normalized.
+TEST_P(RowKernels, NormsAddWhatProductsHaveInParts) {
+  const auto width = static_cast<std::size_t>(n);
+  const auto before = random_floats(size, 3, 2.0F), weight = random_floats(width, 4),
+             parts = random_floats(3 * size, 5), bias = random_floats(width, 6), more = random_floats(width, 7);
+  auto expected = before;
+  for (std::size_t i = 0; i < size; ++i) {
+    for (std::size_t p = 0; p < 3; ++p) expected[i] += parts[p * size + i];
+    expected[i] += bias[i % width];
+    expected[i] += more[i % width];
+  }
+  const PartialSums sums{parts.data(), 3, static_cast<std::int64_t>(size), {bias.data(), more.data()}};
+  const std::vector<int> all = [&] {
+    std::vector<int> numbers(static_cast<std::size_t>(rows));
+    std::iota(numbers.begin(), numbers.end(), 0);
+    return numbers;
+  }();
+  for (const ThreadOrder order : orders)
+    for (const bool chosen : {false, true}) {
+      auto x = before;
+      std::vector<Bf16> out(size), plain(size);
+      emulate(rows, 96, order, [&](EmulatedBlock& block) {
+        normalize(block, NormTask{x.data(), sums, chosen ? all.data() : nullptr, weight.data(), nullptr, n, 1e-5F,
+                                  out.data()});
+      });
+      EXPECT_EQ(x, chosen ? before : expected);
+      emulate(rows, 96, order, [&](EmulatedBlock& block) {
+        normalize(block, NormTask{expected.data(), {}, nullptr, weight.data(), nullptr, n, 1e-5F, plain.data()});
+      });
+      EXPECT_EQ(bits_of(out), bits_of(plain));
+    }
 }
 
 TEST_P(RowKernels, ActivationsOfBothKinds) {

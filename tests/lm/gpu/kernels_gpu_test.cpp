@@ -71,19 +71,21 @@ TEST_F(KernelsOnGpu, NormsActivationsAndEightBits) {
     for (const int rows : {1, 5, 300}) {
       const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(rows),
                  width = static_cast<std::size_t>(n);
-      const auto x = random_floats(size, 1), weight = random_floats(width, 2), bias = random_floats(width, 3);
+      auto x = random_floats(size, 1);
+      const auto weight = random_floats(width, 2), bias = random_floats(width, 3);
       const auto up = random_bf16(2 * size, 4);
       for (const bool second : {false, true}) {
         std::vector<Bf16> normed(size), active(size);
         emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
-          normalize(block, NormTask{x.data(), nullptr, weight.data(), second ? bias.data() : nullptr, n, 1e-5F,
-                                    normed.data()});
+          normalize(
+              block,
+              NormTask{x.data(), {}, nullptr, weight.data(), second ? bias.data() : nullptr, n, 1e-5F, normed.data()});
         });
         emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
           activate(block, ActivationTask{up.data(), second, n, active.data()});
         });
         Bf16 *found_norm = on_gpu(std::vector<Bf16>(size)), *found_active = on_gpu(std::vector<Bf16>(size));
-        launch(NormTask{on_gpu(x), nullptr, on_gpu(weight), second ? on_gpu(bias) : nullptr, n, 1e-5F, found_norm},
+        launch(NormTask{on_gpu(x), {}, nullptr, on_gpu(weight), second ? on_gpu(bias) : nullptr, n, 1e-5F, found_norm},
                rows, stream.get());
         launch(ActivationTask{on_gpu(up), second, n, found_active}, rows, stream.get());
         expect_close(fetch(found_norm, size), normed, 0x1p-7);
