@@ -18,7 +18,7 @@ namespace shoal::lm::cuda {
 namespace {
 
 /// Windows of all rows of a pass together: what is kept of each until they are merged.
-constexpr int most_slots = 16384;
+constexpr int most_slots = 32768;
 /// Blocks of threads per multiprocessor among which attention is dealt out.
 constexpr int attention_blocks_each = 8;
 /// Left free beside weights, activations and key/value blocks: CUDA's own, lists, masks.

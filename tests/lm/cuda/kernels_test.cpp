@@ -532,11 +532,13 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(AttentionCase{1, 1, 16, 8, everything, false, {0}, 0},              // one token
                     AttentionCase{4, 2, 16, 8, everything, true, {15, 16, 17, 31}, 0},  // edges of blocks
                     AttentionCase{7, 1, 64, 32, everything, false, {40, 41, 45}, 32},   // odd group, a partial tile
-                    AttentionCase{2, 2, 64, 32, everything, false, {255, 256, 257, 300}, 240},  // edges of windows
-                    AttentionCase{4, 1, 80, 16, everything, false, {70, 90}, 64},               // partly turned
-                    AttentionCase{2, 1, 128, 64, everything, true, {100}, 0},                   //
-                    AttentionCase{2, 1, 32, 16, 20, false, {3, 19, 20, 21, 100}, 0},            // sliding windows
-                    AttentionCase{2, 1, 32, 16, 300, false, {299, 300, 560, 700}, 288},         // over several
+                    AttentionCase{
+                        2, 2, 64, 32, everything, false, {63, 64, 65, 127, 128, 300}, 48},  // edges of windows
+                    AttentionCase{1, 1, 16, 8, everything, false, {2100, 2047}, 2032},      // many of them
+                    AttentionCase{4, 1, 80, 16, everything, false, {70, 90}, 64},           // partly turned
+                    AttentionCase{2, 1, 128, 64, everything, true, {100}, 0},               //
+                    AttentionCase{2, 1, 32, 16, 20, false, {3, 19, 20, 21, 100}, 0},        // sliding windows
+                    AttentionCase{2, 1, 32, 16, 300, false, {299, 300, 560, 700}, 288},     // over several
                     AttentionCase{8,
                                   1,
                                   16,
