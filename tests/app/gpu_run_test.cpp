@@ -95,6 +95,12 @@ TEST_F(GpuRun, HasTheSameBitsOverNcclAndMpiInAnyNumberOfParts) {
   EXPECT_EQ(mpi.particles, alone.particles);
 }
 
+TEST_F(GpuRun, SaysThatTheDriverIsOlderThanTheBuild) {
+  const Answer old = answer(0, 1, {}, "SHOAL_FAKE_DRIVER_VERSION=11080");
+  EXPECT_EQ(old.exit_code, 2);
+  EXPECT_EQ(count(old.err, "the NVIDIA driver is too old: it is for CUDA 11.8, this build needs 1"), 1) << old.err;
+}
+
 TEST_F(GpuRun, GoesOnWhileBlocksTravel) {
   const Answer alone = answer(0, 1), late = answer(2, 2, {}, "SHOAL_FAKE_NCCL_LATE=3000");
   EXPECT_EQ(count(late.log, over_nccl), 1) << late.log;

@@ -455,7 +455,7 @@ std::string problem_of(int gpu) {
     return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
   };
   int driver = 0;
-  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver / 1000 < CUDART_VERSION / 1000)
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0 && driver / 1000 < CUDART_VERSION / 1000)
     return "the NVIDIA driver is too old: it is for CUDA " + name(driver) + ", this build needs " +
            std::to_string(CUDART_VERSION / 1000) + ".0";
   std::size_t free = 0, total = 0;
