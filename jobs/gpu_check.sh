@@ -235,13 +235,13 @@ decoding() {
     say "skipped decoding of 8b (less than 20 GiB are free in $scratch) give SHOAL_GPU_SCRATCH"
     return
   fi
-  figures "$1" "Decoding, $2" "$bench" --models "$2" --dtype bf16,int8 --scratch "$scratch"
+  figures "$1" "Decoding, $2" env -u OMP_WAIT_POLICY "$bench" --models "$2" --dtype bf16,int8 --scratch "$scratch"
 }
 # Which kernels take the time of a step: calls and microseconds of each, under a profiler.
 kernel_times() {
   ncu --clock-control none --cache-control none --kernel-name-base function --metrics gpu__time_duration.sum --csv \
     --launch-skip 40000 --launch-count 520 \
-    "$bench" --models 0.5b --particles 200 --tokens 100 --workers 1 --scratch "$scratch" |
+    env -u OMP_WAIT_POLICY "$bench" --models 0.5b --particles 200 --tokens 100 --workers 1 --scratch "$scratch" |
     awk -F'","' '/gpu__time_duration/ {value = $NF; gsub(/[",]/, "", value)
                                        calls[$5]++; sum[$5] += value * ($(NF - 1) ~ /^n/ ? 1e-3 : 1)}
                  END {print "| kernel | calls | us each | us |\n|---|---|---|---|"
@@ -251,7 +251,7 @@ guide_rows() {
   printf '%s\n' '[Configuration GPU]' 'device = cuda' 'particles = 100, 200' '[Task conversation]' \
     'prompt = Tell me about parallel processing.' 'regex = .*[.!?]' 'style = conversational' '[grid]' 'seed = 1..20' \
     >"$work/guide.cfg"
-  shoal sweep --config "$work/guide.cfg" -o "$work/guide" -q
+  env -u OMP_WAIT_POLICY shoal sweep --config "$work/guide.cfg" -o "$work/guide" -q
 }
 export bench scratch
 export -f kernel_times guide_rows

@@ -158,11 +158,11 @@ class CudaTransformer final : public Transformer {
     return sizeof(Bf16) * static_cast<std::size_t>(config_.layers * config_.kv_heads * head_elements(config_.head_dim));
   }
   [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t /*most*/) const override {
-    return std::make_unique<DeviceBlockMemory>(gpu_.index(), &copies_);
+    return std::make_unique<DeviceBlockMemory>(gpu_.index(), &copies_, &spare_slabs_);
   }
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
     gpu_.use();
-    const std::size_t free = gpu_.free_bytes();
+    const std::size_t free = gpu_.free_bytes() + spare_slabs_.bytes() * static_cast<std::size_t>(ranks_);
     return (free - std::min(free, memory_reserve)) / static_cast<std::size_t>(ranks_);
   }
   [[nodiscard]] bool prepare_sampling(const Vocabulary& vocabulary) override {
@@ -413,6 +413,7 @@ class CudaTransformer final : public Transformer {
   mutable AttentionPlanner planner_;
   mutable StepInputs inputs_;
   mutable BlockCopies copies_;
+  mutable SpareSlabs spare_slabs_;
   mutable Graphs graphs_;
   mutable std::optional<Draws> draws_;
 };

@@ -70,6 +70,12 @@ bool is_pinned(const void* at) {
   return after != pinned().begin() && address < (--after)->second;
 }
 
+/// Bytes by address.
+std::map<const void*, std::size_t>& allocated() {
+  static std::map<const void*, std::size_t> all;
+  return all;
+}
+
 [[noreturn]] void refuse(const char* what) {
   std::cerr << "emulated CUDA: " << what << std::endl;
   std::abort();
@@ -174,7 +180,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = *total = std::size_t{64} << 30U;
+  *total = std::size_t{64} << 30U;
+  *free = *total;
+  for (const auto& [at, bytes] : allocated()) *free -= bytes;
   return cudaSuccess;
 }
 /// Filled with what a GPU might have left there: NaNs.
@@ -182,12 +190,14 @@ cudaError_t cudaMalloc(void** at, std::size_t bytes) {
   not_while_recording("cudaMalloc");
   *at = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 22U));
+  allocated()[*at] = bytes;
   return cudaSuccess;
 }
 /// Waits for the whole GPU.
 cudaError_t cudaFree(void* at) {
   not_while_recording("cudaFree");
   run_all();
+  allocated().erase(at);
   std::free(at);
   return cudaSuccess;
 }
