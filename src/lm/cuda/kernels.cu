@@ -112,7 +112,7 @@ void start(void (*kernel)(Task), const Task& task, int blocks, int threads, int 
 }
 
 /// Room for a number per warp.
-constexpr int reduction_bytes = row_threads / warp_size * 8;
+constexpr int reduction_bytes = head_threads / warp_size * static_cast<int>(sizeof(float));
 
 int threads_for(int heads) { return std::min(head_threads, heads * warp_size); }
 
@@ -142,10 +142,10 @@ void launch(const AttentionTask& task, int blocks, cudaStream_t stream) {
   start(attention_kernel_for(task.head_dim), task, blocks, attention_threads, attention_bytes(task.head_dim), stream);
 }
 void launch(const MergeTask& task, int rows, cudaStream_t stream) {
-  start(merge_kernel, task, rows, threads_for(task.heads), 0, stream);
+  start(merge_kernel, task, rows, threads_for(task.heads), reduction_bytes, stream);
 }
 void launch(const ActivationTask& task, int rows, cudaStream_t stream) {
-  start(activation_kernel, task, rows, row_threads, 0, stream);
+  start(activation_kernel, task, rows, row_threads, reduction_bytes, stream);
 }
 void launch(const QuantizeTask& task, int rows, cudaStream_t stream) {
   start(quantize_kernel, task, rows, row_threads, reduction_bytes, stream);

@@ -248,14 +248,14 @@ class CudaTransformer final : public Transformer {
     PartialSums sums{};
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) sums = start_layer(i, rows, sums);
     if (logit_rows == 0) return;
-    normalize(weights_.final_norm, sums, inputs_.logit_rows(), logit_rows);
+    normalize(weights_.final_norm, sums, inputs_.logit_rows(), logit_rows, weights_.head);
     multiply(weights_.head, Output::f32, logit_rows, activations_.logits.data());
   }
 
   /// @param before not yet in the residual @return what this layer leaves so
   [[nodiscard]] PartialSums start_layer(std::size_t index, int rows, const PartialSums& before) const {
     const DeviceLayer& layer = weights_.layers[index];
-    normalize(layer.attention_norm, before, nullptr, rows);
+    normalize(layer.attention_norm, before, nullptr, rows, layer.query_key_value);
     multiply(layer.query_key_value, Output::bf16, rows, activations_.query_key_value.data());
     if (config_.residual == Residual::parallel) multiply(layer.up, Output::bf16, rows, activations_.up.data());
     place(index, rows);
@@ -263,11 +263,11 @@ class CudaTransformer final : public Transformer {
     PartialSums sums{};
     add_to_residual(layer.output, parts_.attention, rows, &sums);
     if (config_.residual == Residual::serial) {
-      normalize(layer.mlp_norm, std::exchange(sums, {}), nullptr, rows);
+      normalize(layer.mlp_norm, std::exchange(sums, {}), nullptr, rows, layer.up);
       multiply(layer.up, Output::bf16, rows, activations_.up.data());
     }
     launch(ActivationTask{activations_.up.data(), config_.activation == Activation::gated_silu,
-                          config_.intermediate_size, activations_.operand.data()},
+                          config_.intermediate_size, activations_.operand.data(), quantized_for(layer.down)},
            rows, stream_.get());
     add_to_residual(layer.down, parts_.mlp, rows, &sums);
     return sums;
@@ -285,10 +285,20 @@ class CudaTransformer final : public Transformer {
     sums->bias[sums->bias[0] == nullptr ? 0 : 1] = matrix.bias.data();
   }
 
-  void normalize(const DeviceNorm& norm, const PartialSums& sums, const int* which, int rows) const {
-    launch(NormTask{activations_.residual.data(), sums, which, norm.weight.data(), norm.bias.data(),
-                    config_.hidden_size, static_cast<float>(config_.norm_epsilon), activations_.operand.data()},
-           rows, stream_.get());
+  /// What makes the operand of a product in 8 bits is to do at its end.
+  [[nodiscard]] QuantizeTask quantized_for(const DeviceMatrix& matrix) const {
+    if (!matrix.in_8_bits()) return {};
+    return {activations_.operand.data(), matrix.inputs, activations_.operand_int8.data(),
+            activations_.row_scales.data()};
+  }
+
+  /// @param next the product that the rows are for
+  void normalize(const DeviceNorm& norm, const PartialSums& sums, const int* which, int rows,
+                 const DeviceMatrix& next) const {
+    launch(
+        NormTask{activations_.residual.data(), sums, which, norm.weight.data(), norm.bias.data(), config_.hidden_size,
+                 static_cast<float>(config_.norm_epsilon), activations_.operand.data(), quantized_for(next)},
+        rows, stream_.get());
   }
 
   [[nodiscard]] std::int64_t layer_offset(std::size_t layer) const {
@@ -337,7 +347,7 @@ class CudaTransformer final : public Transformer {
            gpu_.multiprocessors() * attention_blocks_each, stream_.get());
     launch(MergeTask{inputs_.positions(), inputs_.slots(), config_.heads, config_.head_dim, sight, scale,
                      activations_.tops.data(), activations_.sums.data(), activations_.outs.data(),
-                     activations_.operand.data()},
+                     activations_.operand.data(), quantized_for(weights_.layers[index].output)},
            rows, stream_.get());
   }
 
@@ -360,9 +370,6 @@ class CudaTransformer final : public Transformer {
     float* logits = nullptr;
   };
   void multiply_int8(const DeviceMatrix& matrix, int rows, const Target& to) const {
-    launch(QuantizeTask{activations_.operand.data(), matrix.inputs, activations_.operand_int8.data(),
-                        activations_.row_scales.data()},
-           rows, stream_.get());
     // Logits are as wide as their sums, and too large to have both.
     std::int32_t* sums =
         to.logits != nullptr ? reinterpret_cast<std::int32_t*>(to.logits) : activations_.integer_sums.data();

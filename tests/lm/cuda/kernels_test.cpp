@@ -202,6 +202,35 @@ TEST_P(RowKernels, ActivationsOfBothKinds) {
   }
 }
 
+/// What makes an operand and puts it in 8 bits in one go gives what both give one after the other.
+TEST_P(RowKernels, OperandsInEightBitsAtOnce) {
+  auto x = random_floats(size, 3, 2.0F);
+  const auto weight = random_floats(static_cast<std::size_t>(n), 4);
+  const auto up = random_bf16(size, 6, 3.0F);
+  std::vector<Bf16> out(size);
+  std::vector<std::int8_t> found(size), expected(size);
+  std::vector<float> found_scales(static_cast<std::size_t>(rows)), expected_scales = found_scales;
+  const QuantizeTask then{out.data(), n, found.data(), found_scales.data()};
+  const auto expect_the_same = [&] {
+    emulate(rows, 64, ThreadOrder::forward, [&](EmulatedBlock& block) {
+      quantize(block, QuantizeTask{out.data(), n, expected.data(), expected_scales.data()});
+    });
+    EXPECT_EQ(found, expected);
+    EXPECT_EQ(found_scales, expected_scales);
+    EXPECT_NE(found, std::vector<std::int8_t>(size));
+  };
+  for (const ThreadOrder order : orders) {
+    emulate(rows, 64, order, [&](EmulatedBlock& block) {
+      normalize(block, NormTask{x.data(), {}, nullptr, weight.data(), nullptr, n, 1e-5F, out.data(), then});
+    });
+    expect_the_same();
+    emulate(rows, 64, order, [&](EmulatedBlock& block) {
+      activate(block, ActivationTask{up.data(), false, n, out.data(), then});
+    });
+    expect_the_same();
+  }
+}
+
 TEST_P(RowKernels, EightBitOperandsAndTheirSums) {
   auto x = random_bf16(size, 7);
   if (rows > 1) std::fill_n(x.begin(), n, Bf16{});  // a row of zeros

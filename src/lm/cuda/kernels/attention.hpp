@@ -9,6 +9,7 @@
 
 #include "lm/cuda/kernels/key_value_layout.hpp"
 #include "lm/cuda/kernels/reductions.hpp"
+#include "lm/cuda/kernels/rows.hpp"
 
 namespace shoal::lm::cuda {
 
@@ -223,7 +224,8 @@ struct MergeTask {
   const float* tops;
   const float* sums;
   const float* outs;
-  Bf16* out;  ///< [rows, heads * head_dim]
+  Bf16* out;            ///< [rows, heads * head_dim]
+  QuantizeTask then{};  ///< of out
 };
 
 /// A row's windows, in their order. One block of threads per row, heads dealt out to its warps.
@@ -248,6 +250,7 @@ SHOAL_DEVICE void merge_windows(Block& block, const MergeTask& task) {
       task.out[to] = to_bf16(end > 0 ? total / sum : 0.0F);
     }
   }
+  then_quantize(block, task.then);
 }
 
 }  // namespace shoal::lm::cuda

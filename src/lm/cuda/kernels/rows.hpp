@@ -28,6 +28,52 @@ SHOAL_DEVICE void embed(Block& block, const EmbedTask& task) {
   }
 }
 
+/// Rows in 8 bits: round(x / scale), scale = max |x| / 127. What makes a product's operand does this too where the
+/// product is in 8 bits: its own block of threads has each row at hand.
+struct QuantizeTask {
+  const Bf16* x;     ///< [rows, n]
+  int n;             ///< a multiple of 8
+  std::int8_t* out;  ///< [rows, n]
+  float* scales;     ///< by row
+};
+
+struct alignas(8) EightBytes {
+  std::int8_t at[8];
+};
+
+template <class Block>
+SHOAL_DEVICE void quantize(Block& block, const QuantizeTask& task) {
+  auto* scratch = block.template shared<float>(block.threads() / warp_size);
+  const std::int64_t row = block.index();
+  const Bf16* x = task.x + row * task.n;
+  float largest = 0.0F;
+  for (int i = block.thread(); i < task.n / 8; i += block.threads()) {
+    const Pack<Bf16> some = pack(x, i);
+    SHOAL_UNROLL
+    for (int j = 0; j < 8; ++j) largest = larger(fabsf(to_float(some.at[j])), largest);
+  }
+  largest = over_block(block, largest, scratch, [](float a, float b) { return larger(a, b); });
+  const float scale = largest / 127.0F;
+  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
+  for (int i = block.thread(); i < task.n / 8; i += block.threads()) {
+    const Pack<Bf16> some = pack(x, i);
+    EightBytes out;
+    SHOAL_UNROLL
+    for (int j = 0; j < 8; ++j)
+      out.at[j] = static_cast<std::int8_t>(static_cast<int>(rintf(to_float(some.at[j]) * inverse)));
+    reinterpret_cast<EightBytes*>(task.out + row * task.n)[i] = out;
+  }
+  if (block.thread() == 0) task.scales[row] = scale;
+}
+
+/// As the end of what has written the row @p task.x; nothing if there is none.
+template <class Block>
+SHOAL_DEVICE void then_quantize(Block& block, const QuantizeTask& task) {
+  if (task.x == nullptr) return;
+  block.sync();
+  quantize(block, task);
+}
+
 /// What a product has in parts, summed over a part of its inputs each, and what is added to each row of their sum.
 struct PartialSums {
   const float* parts;    ///< [count][stride / n rows, n]
@@ -44,7 +90,8 @@ struct NormTask {
   const float* bias;    ///< [n] of a LayerNorm; null: RMSNorm
   int n;                ///< a multiple of 8
   float epsilon;
-  Bf16* out;  ///< [wanted rows, n]
+  Bf16* out;            ///< [wanted rows, n]
+  QuantizeTask then{};  ///< of out
 };
 
 /// x and the partial sums, in their order.
@@ -106,13 +153,15 @@ SHOAL_DEVICE void normalize(Block& block, const NormTask& task) {
     to[0] = pack_bf16(y[0], y[1]);
     to[1] = pack_bf16(y[2], y[3]);
   }
+  then_quantize(block, task.then);
 }
 
 struct ActivationTask {
-  const Bf16* up;  ///< [rows, 2 n], gate first, if gated; else [rows, n]
-  bool gated;      ///< silu(gate) * up; else gelu in its tanh form
-  int n;           ///< a multiple of 8
-  Bf16* out;       ///< [rows, n]
+  const Bf16* up;       ///< [rows, 2 n], gate first, if gated; else [rows, n]
+  bool gated;           ///< silu(gate) * up; else gelu in its tanh form
+  int n;                ///< a multiple of 8
+  Bf16* out;            ///< [rows, n]
+  QuantizeTask then{};  ///< of out
 };
 
 SHOAL_DEVICE float activated(float x, bool silu) {
@@ -134,43 +183,7 @@ SHOAL_DEVICE void activate(Block& block, const ActivationTask& task) {
     }
     pack(task.out + row * task.n, i) = y;
   }
-}
-
-/// Rows in 8 bits: round(x / scale), scale = max |x| / 127.
-struct QuantizeTask {
-  const Bf16* x;     ///< [rows, n]
-  int n;             ///< a multiple of 8
-  std::int8_t* out;  ///< [rows, n]
-  float* scales;     ///< by row
-};
-
-struct alignas(8) EightBytes {
-  std::int8_t at[8];
-};
-
-template <class Block>
-SHOAL_DEVICE void quantize(Block& block, const QuantizeTask& task) {
-  auto* scratch = block.template shared<float>(block.threads() / warp_size);
-  const std::int64_t row = block.index();
-  const Bf16* x = task.x + row * task.n;
-  float largest = 0.0F;
-  for (int i = block.thread(); i < task.n / 8; i += block.threads()) {
-    const Pack<Bf16> some = pack(x, i);
-    SHOAL_UNROLL
-    for (int j = 0; j < 8; ++j) largest = larger(fabsf(to_float(some.at[j])), largest);
-  }
-  largest = over_block(block, largest, scratch, [](float a, float b) { return larger(a, b); });
-  const float scale = largest / 127.0F;
-  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
-  for (int i = block.thread(); i < task.n / 8; i += block.threads()) {
-    const Pack<Bf16> some = pack(x, i);
-    EightBytes out;
-    SHOAL_UNROLL
-    for (int j = 0; j < 8; ++j)
-      out.at[j] = static_cast<std::int8_t>(static_cast<int>(rintf(to_float(some.at[j]) * inverse)));
-    reinterpret_cast<EightBytes*>(task.out + row * task.n)[i] = out;
-  }
-  if (block.thread() == 0) task.scales[row] = scale;
+  then_quantize(block, task.then);
 }
 
 /// Exact integer sums of a product in 8 bits on their way to numbers.
