@@ -1,6 +1,6 @@
 // Decoding speed of whole SMC runs on a GPU beside what the GPU can do, both measured in this process.
 //
-//   bench_gpu [--models 0.5b,1.1b,8b] [--particles 64,200,1024] [--dtype bf16|int8] [--prompt 64] [--tokens 100]
+//   bench_gpu [--models 0.5b,1.1b,8b] [--particles 64,200,1024] [--dtype bf16,int8] [--prompt 64] [--tokens 100]
 //             [--workers 2] [--scratch DIR]
 //
 // The models are random checkpoints of known shapes, written to a scratch folder (8b: 15 GB). For each row:
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 
 #include "base/stopwatch.hpp"
@@ -36,7 +37,7 @@ using namespace lm::cuda;
 struct Settings {
   std::vector<std::string> models{"0.5b", "1.1b", "8b"};
   std::vector<int> particles{64, 200, 1024};
-  std::string dtype = "bf16";
+  std::vector<std::string> dtypes{"bf16"};
   int prompt = 64;
   int tokens = 100;
   int workers = 2;  ///< micro-batches
@@ -46,7 +47,7 @@ struct Settings {
 /// What this GPU does at best.
 struct Rates {
   double bytes_per_s = 0.0;  ///< read or written by a copy within its memory
-  double flops = 0.0;        ///< of a large product
+  double flops = 0.0;        ///< of a large product in the dtype
 };
 
 template <class Work>
@@ -96,35 +97,39 @@ CheckpointShape shape_of(const std::string& name) {
   throw std::invalid_argument("unknown model '" + name + "' (not 0.5b, 1.1b or 8b)");
 }
 
-double roofline_step_s(const NumberModel& model, const Settings& settings, int particles, const Rates& rates) {
+double roofline_step_s(const NumberModel& model, const std::string& dtype, const Settings& settings, int particles,
+                       const Rates& rates) {
   const lm::TransformerConfig& c = model.config();
   const double layer = static_cast<double>(c.hidden_size) * (2 * c.query_size() + 2 * c.kv_size()) +
                        3.0 * c.hidden_size * c.intermediate_size;
   const double elements = c.layers * layer + static_cast<double>(c.hidden_size) * c.vocabulary_size;
-  const double weights = elements * (settings.dtype == "int8" ? 1 : 2);
+  const double weights = elements * (dtype == "int8" ? 1 : 2);
   const double each_token = static_cast<double>(model.transformer().block_bytes()) / 16.0;
   const double keys = each_token * (settings.prompt + particles * settings.tokens / 2.0);
   return std::max((weights + keys) / rates.bytes_per_s, 2.0 * elements * particles / rates.flops);
 }
 
-void report(const NumberModel& model, const std::string& name, const Settings& settings, int particles,
-            const Rates& rates) {
+void report(const NumberModel& model, const std::string& name, const std::string& dtype, const Settings& settings,
+            int particles, const Rates& rates) {
   (void)decode(model, settings.prompt, particles, settings.tokens, settings.workers);  // records the graphs
   const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens, settings.workers);
-  const double step = run.wall_s / settings.tokens, best = roofline_step_s(model, settings, particles, rates);
-  std::printf("| %s | %d | %.3f | %.0f | %.3f | %.1f %% | %.1f %% | %.1f %% |\n", name.c_str(), particles, 1e3 * step,
-              static_cast<double>(run.particle_tokens) / run.wall_s, 1e3 * best, 100.0 * best / step,
-              100.0 * run.times.decode_s / run.wall_s, 100.0 * run.times.potential_s / run.wall_s);
+  const double step = run.wall_s / settings.tokens, best = roofline_step_s(model, dtype, settings, particles, rates);
+  std::printf("| %s | %s | %d | %.3f | %.0f | %.3f | %.1f %% | %.1f %% | %.1f %% |\n", name.c_str(), dtype.c_str(),
+              particles, 1e3 * step, static_cast<double>(run.particle_tokens) / run.wall_s, 1e3 * best,
+              100.0 * best / step, 100.0 * run.times.decode_s / run.wall_s, 100.0 * run.times.potential_s / run.wall_s);
   std::fflush(stdout);
 }
 
-void run_model(const std::string& name, const Settings& settings, const Rates& rates) {
+/// @param rates by dtype
+void run_model(const std::string& name, const Settings& settings, const std::map<std::string, Rates>& rates) {
   const ScratchFolder scratch(settings.scratch);
   const fs::path& folder = scratch.path();
   write_random_checkpoint(shape_of(name), folder);
-  const NumberModel model(load_transformer(lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder),
-                                           {.dtype = dtype_of(settings.dtype)}));
-  for (const int particles : settings.particles) report(model, name, settings, particles, rates);
+  for (const std::string& dtype : settings.dtypes) {
+    const NumberModel model(load_transformer(lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder),
+                                             {.dtype = dtype_of(dtype)}));
+    for (const int particles : settings.particles) report(model, name, dtype, settings, particles, rates.at(dtype));
+  }
 }
 
 Settings parse(int argc, char** argv) {
@@ -133,8 +138,9 @@ Settings parse(int argc, char** argv) {
   po::options_description options("bench_gpu");
   options.add_options()("models", po::value<std::string>()->notifier([&](const auto& v) { s.models = split(v); }))(
       "particles", po::value<std::string>()->notifier([&](const auto& v) { s.particles = split_numbers(v); }))(
-      "dtype", po::value(&s.dtype))("prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))(
-      "workers", po::value(&s.workers))("scratch", po::value(&scratch));
+      "dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
+      "prompt", po::value(&s.prompt))("tokens", po::value(&s.tokens))("workers", po::value(&s.workers))(
+      "scratch", po::value(&scratch));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);
@@ -149,18 +155,23 @@ int main(int argc, char** argv) {
   using namespace shoal;
   try {
     const bench::Settings settings = bench::parse(argc, argv);
-    if (const auto& gpus = lm::find_gpus(); !gpus.problem.empty()) {
-      std::cout << "skipped: no GPU (" << gpus.problem << ")\n";
+    const auto& gpus = lm::find_gpus();
+    if (const std::string problem = gpus.problem.empty() ? lm::cuda::problem_of(0) : gpus.problem; !problem.empty()) {
+      std::cout << "skipped: no GPU (" << problem << ")\n";
       return 77;
     }
-    const bench::Rates rates =
-        bench::measure_rates(settings.dtype == "int8" ? lm::cuda::Output::sums_of_8_bits : lm::cuda::Output::bf16);
-    std::printf("%s: copies move %.2f TB/s, an %d x 8192 x 8192 product runs at %.0f TFLOP/s\n\n",
-                lm::find_gpus().all.front().name.c_str(), rates.bytes_per_s * 1e-12, lm::cuda::most_rows,
-                rates.flops * 1e-12);
+    std::map<std::string, bench::Rates> rates;
+    for (const std::string& dtype : settings.dtypes) {
+      const bench::Rates& best = rates[dtype] =
+          bench::measure_rates(dtype == "int8" ? lm::cuda::Output::sums_of_8_bits : lm::cuda::Output::bf16);
+      std::printf("%s: copies move %.2f TB/s, an %d x 8192 x 8192 product in %s runs at %.0f T/s\n",
+                  gpus.all.front().name.c_str(), best.bytes_per_s * 1e-12, lm::cuda::most_rows, dtype.c_str(),
+                  best.flops * 1e-12);
+    }
     std::printf(
-        "| model | particles | step, ms | tokens/s | roofline, ms | of roofline | forward and draws | rest of draws |\n"
-        "|---|---|---|---|---|---|---|---|\n");
+        "\n| model | dtype | particles | step, ms | tokens/s | roofline, ms | of roofline | forward and draws | rest "
+        "of draws |\n"
+        "|---|---|---|---|---|---|---|---|---|\n");
     for (const std::string& name : settings.models) bench::run_model(name, settings, rates);
   } catch (const std::exception& error) {
     std::cerr << "bench_gpu: " << error.what() << '\n';

@@ -16,8 +16,8 @@ std::size_t blocks_of(int positions) {
   return static_cast<std::size_t>((positions + block_positions - 1) / block_positions);
 }
 
-/// Blocks are released in groups, at absolute positions: a GPU's attention reads so many positions together, for all
-/// rows that see some of them (see AttentionPlan).
+/// Blocks are released in groups, at absolute positions: a GPU's attention reads so many positions together, or a part
+/// of them, for all rows that see some (see AttentionPlan).
 constexpr int released_together = 256;
 /// Stands where a block was that no token will see again: any block that is there.
 constexpr BlockId passed_block{0};

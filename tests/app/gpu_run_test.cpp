@@ -24,7 +24,7 @@ class GpuRun : public testing::Test {
   static void SetUpTestSuite() {
     folder = new TemporaryFolder;
     std::filesystem::create_directory(folder->path("model"));
-    bench::write_random_checkpoint({"tiny", 2, 64, 96, 4, 2, 600, false}, folder->path("model"));
+    bench::write_random_checkpoint({"tiny", 2, 64, 544, 4, 2, 600, false}, folder->path("model"));
   }
   static void TearDownTestSuite() { delete folder; }
 
@@ -93,6 +93,12 @@ TEST_F(GpuRun, HasTheSameBitsOverNcclAndMpiInAnyNumberOfParts) {
   const Answer mpi = answer(3, 2);
   EXPECT_EQ(count(mpi.log, over_mpi), 1) << mpi.log << mpi.err;
   EXPECT_EQ(mpi.particles, alone.particles);
+}
+
+TEST_F(GpuRun, SaysThatTheDriverIsOlderThanTheBuild) {
+  const Answer old = answer(0, 1, {}, "SHOAL_FAKE_DRIVER_VERSION=11080");
+  EXPECT_EQ(old.exit_code, 2);
+  EXPECT_EQ(count(old.err, "the NVIDIA driver is too old: it is for CUDA 11.8, this build needs 1"), 1) << old.err;
 }
 
 TEST_F(GpuRun, GoesOnWhileBlocksTravel) {

@@ -7,6 +7,8 @@ namespace {
 
 /// Query heads times rows of an item: what it gains by being read once, against how evenly items can be dealt out.
 constexpr int most_tile_rows = 128;
+/// Into so many items at least a window is cut that all rows share, if there are rows enough.
+constexpr int items_of_a_window = 64;
 constexpr int window_blocks = window_positions / block_positions;
 
 int windows_of(const TokenRow& row) { return row.position / window_positions + 1; }
@@ -33,8 +35,12 @@ void lay_out_rows(std::span<const Membership> memberships, AttentionItems* out) 
 
 }  // namespace
 
-AttentionPlanner::AttentionPlanner(std::vector<int> sights, int group)
-    : sights_(std::move(sights)), most_rows_(std::max(1, most_tile_rows / group)) {}
+AttentionPlanner::AttentionPlanner(std::vector<int> sights, int group) : sights_(std::move(sights)), group_(group) {}
+
+int AttentionPlanner::most_rows_of(std::size_t rows) const {
+  const int even = static_cast<int>(rows) * group_ / items_of_a_window / tile_rows * tile_rows;
+  return std::max(1, std::clamp(even, tile_rows, most_tile_rows) / group_);
+}
 
 std::size_t AttentionPlanner::rows_that_fit(std::span<const TokenRow> rows, int slots) {
   std::size_t fit = 0;
@@ -62,6 +68,7 @@ AttentionPlan AttentionPlanner::plan(std::span<const TokenRow> rows, std::size_t
 AttentionItems AttentionPlanner::group_rows(std::span<const TokenRow> rows, const AttentionPlan& plan, int sight) {
   AttentionItems out;
   out.sight = sight;
+  const int most_rows = most_rows_of(rows.size());
   std::vector<Membership> memberships;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const int end = rows[r].position + 1;
@@ -70,7 +77,7 @@ AttentionItems AttentionPlanner::group_rows(std::span<const TokenRow> rows, cons
       const BlockId block = rows[r].table[static_cast<std::size_t>(last)];
       int& open = open_item_[block.value()];
       if (open < 0) touched_.push_back(block);
-      if (open < 0 || out.items[static_cast<std::size_t>(open)].rows == most_rows_) {
+      if (open < 0 || out.items[static_cast<std::size_t>(open)].rows == most_rows) {
         open = static_cast<int>(out.items.size());
         out.items.push_back({w, 0, 0, plan.table_begin[r], end});
       }

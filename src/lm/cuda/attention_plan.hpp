@@ -37,10 +37,12 @@ class AttentionPlanner {
   [[nodiscard]] static std::size_t rows_that_fit(std::span<const TokenRow> rows, int slots);
 
  private:
+  /// Of an item.
+  [[nodiscard]] int most_rows_of(std::size_t rows) const;
   [[nodiscard]] AttentionItems group_rows(std::span<const TokenRow> rows, const AttentionPlan& plan, int sight);
 
   std::vector<int> sights_;
-  int most_rows_;                 ///< of an item
+  int group_;
   std::vector<int> open_item_;    ///< by block: the item whose window ends with it, or -1
   std::vector<BlockId> touched_;  ///< entries of open_item_ that are not -1
 };

@@ -1,5 +1,8 @@
 #include "lm/cuda/block_copies.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 #include "lm/cuda/launches.hpp"
 
 namespace shoal::lm::cuda {
@@ -29,14 +32,35 @@ void BlockCopies::flush() {
   written_.clear();
 }
 
+Array<std::byte> SpareSlabs::take(std::size_t bytes) {
+  const auto found =
+      std::find_if(slabs_.begin(), slabs_.end(), [&](const auto& slab) { return slab.bytes() == bytes; });
+  if (found == slabs_.end()) return Array<std::byte>(bytes);
+  std::swap(*found, slabs_.back());
+  Array<std::byte> slab = std::move(slabs_.back());
+  slabs_.pop_back();
+  return slab;
+}
+
+void SpareSlabs::keep(Array<std::byte> slab) { slabs_.push_back(std::move(slab)); }
+
+std::size_t SpareSlabs::bytes() const {
+  return std::accumulate(slabs_.begin(), slabs_.end(), std::size_t{0},
+                         [](std::size_t sum, const auto& slab) { return sum + slab.bytes(); });
+}
+
 DeviceBlockMemory::~DeviceBlockMemory() {
-  cudaSetDevice(gpu_);
-  cudaStreamSynchronize(copies_->stream().get());
+  try {
+    DeviceBlockMemory::settle();
+  } catch (const std::exception&) {
+    return;  // the GPU has failed: the run's own calls say so
+  }
+  for (Array<std::byte>& slab : slabs_) spare_->keep(std::move(slab));
 }
 
 std::byte* DeviceBlockMemory::allocate(std::size_t bytes) {
   check(cudaSetDevice(gpu_), "cudaSetDevice");
-  slabs_.emplace_back(bytes);
+  slabs_.push_back(spare_->take(bytes));
   check(cudaMemsetAsync(slabs_.back().data(), 0, bytes, copies_->stream().get()), "cudaMemsetAsync");
   return slabs_.back().data();
 }

@@ -29,10 +29,23 @@ class BlockCopies {
   StepList<std::byte*> to_list_;
 };
 
+/// Memory of pools that have ended, kept for the next ones: a GPU's driver takes long to hand it out and to take it
+/// back.
+class SpareSlabs {
+ public:
+  /// @return of @p bytes; as it was left
+  Array<std::byte> take(std::size_t bytes);
+  void keep(Array<std::byte> slab);
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  std::vector<Array<std::byte>> slabs_;
+};
+
 class DeviceBlockMemory final : public BlockMemory {
  public:
-  /// @param copies outlives this object
-  DeviceBlockMemory(int gpu, BlockCopies* copies) : gpu_(gpu), copies_(copies) {}
+  /// @param copies outlives this object, as does @p spare
+  DeviceBlockMemory(int gpu, BlockCopies* copies, SpareSlabs* spare) : gpu_(gpu), copies_(copies), spare_(spare) {}
   ~DeviceBlockMemory() override;
   [[nodiscard]] std::size_t slab_bytes() const override { return std::size_t{64} << 20U; }
   /// Zeros: weights of 0 on positions not yet taken must not meet a NaN.
@@ -45,6 +58,7 @@ class DeviceBlockMemory final : public BlockMemory {
  private:
   int gpu_;
   BlockCopies* copies_;
+  SpareSlabs* spare_;
   std::vector<Array<std::byte>> slabs_;
 };
 

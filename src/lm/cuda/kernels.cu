@@ -1,4 +1,6 @@
 // The kernels' bodies on real blocks of threads.
+#include <algorithm>
+
 #include "lm/cuda/launches.hpp"
 #include "lm/cuda/memory.hpp"
 
@@ -36,13 +38,15 @@ class CudaBlock {
     atomicAdd(to, value);
   }
   __device__ void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
   }
 };
 
 constexpr int row_threads = 256;
+constexpr int head_threads = 512;  // a warp per head
 constexpr int attention_threads = attention_warps * warp_size;
 
 __global__ void __launch_bounds__(row_threads) embed_kernel(EmbedTask task) {
@@ -57,7 +61,7 @@ __global__ void __launch_bounds__(row_threads) rotation_kernel(RotationTask task
   CudaBlock block;
   find_rotations(block, task);
 }
-__global__ void __launch_bounds__(row_threads) place_kernel(PlaceTask task) {
+__global__ void __launch_bounds__(head_threads) place_kernel(PlaceTask task) {
   CudaBlock block;
   place_token(block, task);
 }
@@ -66,7 +70,7 @@ __global__ void __launch_bounds__(attention_threads) attention_kernel(AttentionT
   CudaBlock block;
   attend<chunks>(block, task);
 }
-__global__ void __launch_bounds__(row_threads) merge_kernel(MergeTask task) {
+__global__ void __launch_bounds__(head_threads) merge_kernel(MergeTask task) {
   CudaBlock block;
   merge_windows(block, task);
 }
@@ -108,7 +112,9 @@ void start(void (*kernel)(Task), const Task& task, int blocks, int threads, int 
 }
 
 /// Room for a number per warp.
-constexpr int reduction_bytes = row_threads / warp_size * 8;
+constexpr int reduction_bytes = head_threads / warp_size * static_cast<int>(sizeof(float));
+
+int threads_for(int heads) { return std::min(head_threads, heads * warp_size); }
 
 using AttentionKernel = void (*)(AttentionTask);
 AttentionKernel attention_kernel_for(int head_dim) {
@@ -130,16 +136,16 @@ void launch(const RotationTask& task, int rows, cudaStream_t stream) {
   start(rotation_kernel, task, rows, warp_size, 0, stream);
 }
 void launch(const PlaceTask& task, int rows, cudaStream_t stream) {
-  start(place_kernel, task, rows, row_threads, 0, stream);
+  start(place_kernel, task, rows, threads_for(task.heads + task.kv_heads), 0, stream);
 }
 void launch(const AttentionTask& task, int blocks, cudaStream_t stream) {
   start(attention_kernel_for(task.head_dim), task, blocks, attention_threads, attention_bytes(task.head_dim), stream);
 }
 void launch(const MergeTask& task, int rows, cudaStream_t stream) {
-  start(merge_kernel, task, rows, row_threads, 0, stream);
+  start(merge_kernel, task, rows, threads_for(task.heads), reduction_bytes, stream);
 }
 void launch(const ActivationTask& task, int rows, cudaStream_t stream) {
-  start(activation_kernel, task, rows, row_threads, 0, stream);
+  start(activation_kernel, task, rows, row_threads, reduction_bytes, stream);
 }
 void launch(const QuantizeTask& task, int rows, cudaStream_t stream) {
   start(quantize_kernel, task, rows, row_threads, reduction_bytes, stream);
@@ -158,7 +164,11 @@ void launch(const CompareTask& task, int rows, cudaStream_t stream) {
 }
 
 void prepare_kernels(int head_dim, int vocabulary) {
+  // Never less than the default, nor less than another model of this process was given.
   const auto allow = [](const void* kernel, int bytes) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes");
+    if (bytes <= attributes.maxDynamicSharedSizeBytes) return;
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
   };
   allow(reinterpret_cast<const void*>(attention_kernel_for(head_dim)), attention_bytes(head_dim));
@@ -169,7 +179,7 @@ void prepare_kernels(int head_dim, int vocabulary) {
     (check(cudaFuncGetAttributes(&ignored, reinterpret_cast<const void*>(kernels)), "cudaFuncGetAttributes"), ...);
   };
   load(embed_kernel, norm_kernel, rotation_kernel, place_kernel, attention_kernel_for(head_dim), merge_kernel,
-       activation_kernel, quantize_kernel, scale_kernel, copy_kernel, sample_kernel);
+       activation_kernel, quantize_kernel, scale_kernel, copy_kernel, sample_kernel, compare_kernel);
 }
 
 }  // namespace shoal::lm::cuda

@@ -141,7 +141,10 @@ class NcclLinks final : public GpuLinks {
   }
   bool stream_is_done(const char* what) const {
     const cudaError_t state = cudaStreamQuery(stream_.get());
-    if (state != cudaErrorNotReady) check(state, what);
+    if (state != cudaErrorNotReady)
+      check(state, what);
+    else
+      (void)cudaGetLastError();  // which must not look like the next kernel's
     return state == cudaSuccess;
   }
   void wait_for_calls(const char* what, const Meanwhile& meanwhile) const {

@@ -30,8 +30,20 @@ cudaDataType output_type(const ProductShape& shape) {
   return shape.output == Output::bf16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 std::size_t output_bytes(const ProductShape& shape) { return shape.output == Output::bf16 ? 2 : 4; }
+std::size_t part_elements(const ProductShape& shape) {
+  return static_cast<std::size_t>(most_rows) * static_cast<std::size_t>(shape.outputs);
+}
 
 }  // namespace
+
+int parts_of(int outputs, int inputs) {
+  constexpr int tile = 64, enough_tiles = 128, most_parts = 4, fewest_inputs = 256;
+  int parts = 1;
+  while (parts < most_parts && parts * outputs < enough_tiles * tile && inputs % (parts * 32) == 0 &&
+         inputs / (parts * 2) >= fewest_inputs)
+    parts *= 2;
+  return parts;
+}
 
 /// One shape at one batch size. cuBLASLt is column-major: y^T = W x^T, with W^T as it lies in memory.
 class Products::Plan {
@@ -42,11 +54,12 @@ class Products::Plan {
     set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     if (shape.bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     if (shape.bias) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, output_type(shape));
-    const auto n = static_cast<std::uint64_t>(shape.outputs), k = static_cast<std::uint64_t>(shape.inputs);
+    const auto n = static_cast<std::uint64_t>(shape.outputs),
+               k = static_cast<std::uint64_t>(shape.inputs / shape.parts);
     const auto m = static_cast<std::uint64_t>(rows);
-    check(cublasLtMatrixLayoutCreate(&weights_, operand_type(shape), k, n, shape.inputs), "layout");
-    check(cublasLtMatrixLayoutCreate(&x_, operand_type(shape), k, m, shape.inputs), "layout");
-    check(cublasLtMatrixLayoutCreate(&y_, output_type(shape), n, m, shape.outputs), "layout");
+    weights_ = layout(operand_type(shape), k, n, shape.inputs, shape.inputs / shape.parts);
+    x_ = layout(operand_type(shape), k, m, shape.inputs, shape.inputs / shape.parts);
+    y_ = layout(output_type(shape), n, m, shape.outputs, static_cast<std::int64_t>(part_elements(shape)));
   }
   ~Plan() {
     cublasLtMatrixLayoutDestroy(y_);
@@ -57,14 +70,15 @@ class Products::Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  /// Algorithms in the order in which cuBLASLt expects them to be fast; none that splits sums.
+  /// Algorithms in the order in which cuBLASLt expects them to be fast; none that splits sums, unless they are exact.
   [[nodiscard]] std::vector<cublasLtMatmulAlgo_t> candidates(cublasLtHandle_t handle) const {
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "preference");
     const std::uint32_t no_splits = CUBLASLT_REDUCTION_SCHEME_NONE;
-    check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_splits,
-                                               sizeof no_splits),
-          "preference");
+    if (!in_8_bits(shape_))
+      check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_splits,
+                                                 sizeof no_splits),
+            "preference");
     check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                                sizeof workspace_bytes),
           "preference");
@@ -92,15 +106,27 @@ class Products::Plan {
   [[nodiscard]] cublasStatus_t start(cublasLtHandle_t handle, const Operands& o, const Array<std::byte>& workspace,
                                      const Stream& stream) const {
     if (shape_.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, o.bias);
-    const float one = 1.0F, beta = shape_.output == Output::added_to_f32 ? 1.0F : 0.0F;
+    const float one = 1.0F, zero = 0.0F;
     const std::int32_t integer_one = 1, integer_zero = 0;
     const void* alpha = in_8_bits(shape_) ? static_cast<const void*>(&integer_one) : &one;
-    const void* keep = in_8_bits(shape_) ? static_cast<const void*>(&integer_zero) : &beta;
-    return cublasLtMatmul(handle, product_, alpha, o.weights, weights_, o.x, x_, keep, o.y, y_, o.y, y_, &algorithm_,
+    const void* beta = in_8_bits(shape_) ? static_cast<const void*>(&integer_zero) : &zero;
+    return cublasLtMatmul(handle, product_, alpha, o.weights, weights_, o.x, x_, beta, o.y, y_, o.y, y_, &algorithm_,
                           workspace.data(), workspace.size(), stream.get());
   }
 
  private:
+  /// Column-major. @param stride elements from a part to the next
+  [[nodiscard]] cublasLtMatrixLayout_t layout(cudaDataType type, std::uint64_t rows, std::uint64_t columns,
+                                              std::int64_t leading, std::int64_t stride) const {
+    cublasLtMatrixLayout_t made = nullptr;
+    check(cublasLtMatrixLayoutCreate(&made, type, rows, columns, leading), "layout");
+    if (shape_.parts == 1) return made;
+    const std::int32_t parts = shape_.parts;
+    check(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &parts, sizeof parts), "parts");
+    check(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
+          "parts");
+    return made;
+  }
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) const {
     check(cublasLtMatmulDescSetAttribute(product_, attribute, &value, sizeof value), "attribute");
@@ -121,8 +147,8 @@ class Products::Probe {
         shape_(shape),
         x_(static_cast<std::size_t>(most_rows) * static_cast<std::size_t>(shape.inputs) * 2),
         bias_(static_cast<std::size_t>(shape.outputs) * output_bytes(shape)),
-        y_(static_cast<std::size_t>(most_rows) * row_bytes()),
-        expected_(probe_rows * row_bytes()),
+        y_(static_cast<std::size_t>(shape.parts) * part_bytes()),
+        expected_(static_cast<std::size_t>(shape.parts) * probe_rows * row_bytes()),
         differences_(1),
         operands_{weights, x_.data(), shape.bias ? bias_.data() : nullptr, y_.data()} {
     cuda::check(cudaMemsetAsync(bias_.data(), 0, bias_.bytes(), products.stream_.get()), "cudaMemsetAsync");
@@ -132,9 +158,10 @@ class Products::Probe {
   /// @return whether it ran
   [[nodiscard]] bool remember(const Plan& reference) const {
     if (!run(reference)) return false;
-    cuda::check(cudaMemcpyAsync(expected_.data(), y_.data(), expected_.bytes(), cudaMemcpyDeviceToDevice,
-                                products_.stream_.get()),
-                "cudaMemcpyAsync");
+    for (std::size_t p = 0; p < parts(); ++p)
+      cuda::check(cudaMemcpyAsync(expected_of(p), y_of(p), probe_rows * row_bytes(), cudaMemcpyDeviceToDevice,
+                                  products_.stream_.get()),
+                  "cudaMemcpyAsync");
     return true;
   }
   [[nodiscard]] bool repeats_the_bits(const Plan& plan) const {
@@ -142,10 +169,11 @@ class Products::Probe {
     if (in_8_bits(shape_)) return true;
     const auto stream = products_.stream_.get();
     cuda::check(cudaMemsetAsync(differences_.data(), 0, sizeof(int), stream), "cudaMemsetAsync");
-    launch(CompareTask{reinterpret_cast<const std::uint32_t*>(y_.data()),
-                       reinterpret_cast<const std::uint32_t*>(expected_.data()), static_cast<int>(row_bytes() / 4),
-                       probe_rows, differences_.data()},
-           plan.rows(), stream);
+    for (std::size_t p = 0; p < parts(); ++p)
+      launch(CompareTask{reinterpret_cast<const std::uint32_t*>(y_of(p)),
+                         reinterpret_cast<const std::uint32_t*>(expected_of(p)), static_cast<int>(row_bytes() / 4),
+                         probe_rows, differences_.data()},
+             plan.rows(), stream);
     int differences = 0;
     copy_to_host(differences_.data(), std::span(&differences, 1), products_.stream_);
     products_.stream_.wait();
@@ -155,6 +183,12 @@ class Products::Probe {
  private:
   [[nodiscard]] std::size_t row_bytes() const {
     return static_cast<std::size_t>(shape_.outputs) * output_bytes(shape_);
+  }
+  [[nodiscard]] std::size_t parts() const { return static_cast<std::size_t>(shape_.parts); }
+  [[nodiscard]] std::size_t part_bytes() const { return part_elements(shape_) * output_bytes(shape_); }
+  [[nodiscard]] std::byte* y_of(std::size_t part) const { return y_.data() + part * part_bytes(); }
+  [[nodiscard]] std::byte* expected_of(std::size_t part) const {
+    return expected_.data() + part * probe_rows * row_bytes();
   }
   void fill_x() {
     std::mt19937 generator(1);

@@ -2,7 +2,7 @@
 // same bits in every batch. Bf16 products sum in one order for each weight shape: the algorithm for the largest batch,
 // which may not split its sums, is the reference; for each smaller batch the first that repeats its bits is taken,
 // tried on the GPU at hand. A batch size for which none does is computed as the next larger one. Products in 8 bits are
-// exact. An algorithm that does not run here is passed over.
+// exact, and may split their sums. An algorithm that does not run here is passed over.
 #pragma once
 
 #include <cublasLt.h>
@@ -16,13 +16,14 @@
 namespace shoal::lm::cuda {
 
 /// What becomes of a product.
-enum class Output { bf16, added_to_f32, f32, sums_of_8_bits };
+enum class Output { bf16, f32, sums_of_8_bits };
 
 struct ProductShape {
   int outputs = 0;
   int inputs = 0;
   Output output = Output::bf16;
   bool bias = false;
+  int parts = 1;  ///< that the inputs are cut into, each with sums of its own; without a bias
 
   auto operator<=>(const ProductShape&) const = default;
 };
@@ -31,8 +32,12 @@ struct Operands {
   const void* weights;  ///< [outputs, inputs], row-major, bf16 or int8
   const void* x;        ///< [rows, inputs], of the same type
   const void* bias;     ///< [outputs], in the type of y; null if there is none
-  void* y;              ///< [rows, outputs]
+  void* y;              ///< [rows, outputs]; of several parts [parts][most_rows, outputs], of which the first rows
 };
+
+/// In how many parts a bf16 product sums: a narrow one has too few tiles for a GPU otherwise. It depends on the
+/// weights' shape alone, so a row's sums do not depend on its batch.
+int parts_of(int outputs, int inputs);
 
 class Products {
  public:

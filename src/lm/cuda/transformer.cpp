@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "lm/cuda/block_copies.hpp"
@@ -17,7 +18,7 @@ namespace shoal::lm::cuda {
 namespace {
 
 /// Windows of all rows of a pass together: what is kept of each until they are merged.
-constexpr int most_slots = 16384;
+constexpr int most_slots = 32768;
 /// Blocks of threads per multiprocessor among which attention is dealt out.
 constexpr int attention_blocks_each = 8;
 /// Left free beside weights, activations and key/value blocks: CUDA's own, lists, masks.
@@ -31,6 +32,15 @@ std::vector<int> distinct(std::vector<int> values) {
   return values;
 }
 
+/// In how many parts what goes into the residual is summed until the next norm adds it; in 8 bits it is added at once.
+struct ResidualParts {
+  ResidualParts(const TransformerConfig& c, WeightFormat format)
+      : attention(format == WeightFormat::bf16 ? parts_of(c.hidden_size, c.query_size()) : 0),
+        mlp(format == WeightFormat::bf16 ? parts_of(c.hidden_size, c.intermediate_size) : 0) {}
+
+  int attention, mlp;
+};
+
 /// Everything that a pass reads and writes besides weights and blocks, for most_rows rows.
 struct Activations {
   Activations(const TransformerConfig& c, WeightFormat format)
@@ -38,6 +48,7 @@ struct Activations {
         operand(product_of(most_rows, widest(c))),
         query_key_value(product_of(most_rows, c.query_size() + 2 * c.kv_size())),
         up(product_of(most_rows, c.up_size())),
+        residual_parts(product_of(most_rows, c.hidden_size) * parts_at_once(c, format)),
         cosines(product_of(most_rows, std::max(1, c.rotary.dimensions / 2))),
         sines(cosines.size()),
         tops(product_of(most_slots, c.heads)),
@@ -53,14 +64,23 @@ struct Activations {
   static int widest(const TransformerConfig& c) {
     return std::max({c.hidden_size, c.intermediate_size, c.query_size()});
   }
-  static std::size_t bytes(const TransformerConfig& c) {
-    return product_of(most_rows, 4 * c.hidden_size + 3 * widest(c) + 6 * (c.query_size() + 2 * c.kv_size()) +
+  /// Of a layer whose attention and MLP are parallel both are waiting.
+  static std::size_t parts_at_once(const TransformerConfig& c, WeightFormat format) {
+    const ResidualParts parts(c, format);
+    const int most =
+        c.residual == Residual::parallel ? parts.attention + parts.mlp : std::max(parts.attention, parts.mlp);
+    return static_cast<std::size_t>(most);
+  }
+  static std::size_t bytes(const TransformerConfig& c, WeightFormat format) {
+    return 4 * product_of(most_rows, c.hidden_size) * parts_at_once(c, format) +
+           product_of(most_rows, 4 * c.hidden_size + 3 * widest(c) + 6 * (c.query_size() + 2 * c.kv_size()) +
                                      6 * c.up_size() + 4 * c.vocabulary_size) +
            product_of(most_slots, 4 * (c.query_size() + 2 * c.heads));
   }
 
   Array<float> residual;
   Array<Bf16> operand, query_key_value, up;
+  Array<float> residual_parts;  ///< [parts][most_rows, hidden size]
   Array<float> cosines, sines;
   Array<float> tops, sums, outs;  ///< of windows
   Array<float> logits;
@@ -111,6 +131,7 @@ class CudaTransformer final : public Transformer {
         ranks_(device.ranks),
         sights_(distinct(config.windows)),
         weights_(upload_weights(config_, *file, format, stream_)),
+        parts_(config_, format),
         activations_(config_, format),
         products_(stream_),
         planner_(sights_, config.heads / config.kv_heads),
@@ -137,11 +158,11 @@ class CudaTransformer final : public Transformer {
     return sizeof(Bf16) * static_cast<std::size_t>(config_.layers * config_.kv_heads * head_elements(config_.head_dim));
   }
   [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t /*most*/) const override {
-    return std::make_unique<DeviceBlockMemory>(gpu_.index(), &copies_);
+    return std::make_unique<DeviceBlockMemory>(gpu_.index(), &copies_, &spare_slabs_);
   }
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
     gpu_.use();
-    const std::size_t free = gpu_.free_bytes();
+    const std::size_t free = gpu_.free_bytes() + spare_slabs_.bytes() * static_cast<std::size_t>(ranks_);
     return (free - std::min(free, memory_reserve)) / static_cast<std::size_t>(ranks_);
   }
   [[nodiscard]] bool prepare_sampling(const Vocabulary& vocabulary) override {
@@ -224,34 +245,60 @@ class CudaTransformer final : public Transformer {
       launch(RotationTask{inputs_.positions(), frequencies_.data(), half_, config_.rotary.attention_factor,
                           activations_.cosines.data(), activations_.sines.data()},
              rows, stream_.get());
-    for (std::size_t i = 0; i < weights_.layers.size(); ++i) start_layer(i, rows);
+    PartialSums sums{};
+    for (std::size_t i = 0; i < weights_.layers.size(); ++i) sums = start_layer(i, rows, sums);
     if (logit_rows == 0) return;
-    normalize(weights_.final_norm, inputs_.logit_rows(), logit_rows);
+    normalize(weights_.final_norm, sums, inputs_.logit_rows(), logit_rows, weights_.head);
     multiply(weights_.head, Output::f32, logit_rows, activations_.logits.data());
   }
 
-  void start_layer(std::size_t index, int rows) const {
+  /// @param before not yet in the residual @return what this layer leaves so
+  [[nodiscard]] PartialSums start_layer(std::size_t index, int rows, const PartialSums& before) const {
     const DeviceLayer& layer = weights_.layers[index];
-    normalize(layer.attention_norm, nullptr, rows);
+    normalize(layer.attention_norm, before, nullptr, rows, layer.query_key_value);
     multiply(layer.query_key_value, Output::bf16, rows, activations_.query_key_value.data());
     if (config_.residual == Residual::parallel) multiply(layer.up, Output::bf16, rows, activations_.up.data());
     place(index, rows);
     attend(index, rows);
-    multiply(layer.output, Output::added_to_f32, rows, activations_.residual.data());
+    PartialSums sums{};
+    add_to_residual(layer.output, parts_.attention, rows, &sums);
     if (config_.residual == Residual::serial) {
-      normalize(layer.mlp_norm, nullptr, rows);
+      normalize(layer.mlp_norm, std::exchange(sums, {}), nullptr, rows, layer.up);
       multiply(layer.up, Output::bf16, rows, activations_.up.data());
     }
     launch(ActivationTask{activations_.up.data(), config_.activation == Activation::gated_silu,
-                          config_.intermediate_size, activations_.operand.data()},
+                          config_.intermediate_size, activations_.operand.data(), quantized_for(layer.down)},
            rows, stream_.get());
-    multiply(layer.down, Output::added_to_f32, rows, activations_.residual.data());
+    add_to_residual(layer.down, parts_.mlp, rows, &sums);
+    return sums;
   }
 
-  void normalize(const DeviceNorm& norm, const int* which, int rows) const {
-    launch(NormTask{activations_.residual.data(), which, norm.weight.data(), norm.bias.data(), config_.hidden_size,
-                    static_cast<float>(config_.norm_epsilon), activations_.operand.data()},
-           rows, stream_.get());
+  /// The product of the operand and a matrix; in bf16 as further parts of @p sums.
+  void add_to_residual(const DeviceMatrix& matrix, int parts, int rows, PartialSums* sums) const {
+    if (matrix.in_8_bits()) return multiply_int8(matrix, rows, {.add_to = activations_.residual.data()});
+    sums->stride = static_cast<std::int64_t>(product_of(most_rows, config_.hidden_size));
+    sums->parts = activations_.residual_parts.data();
+    products_.multiply(residual_shape(matrix, parts), rows,
+                       {matrix.data, activations_.operand.data(), nullptr,
+                        activations_.residual_parts.data() + sums->count * sums->stride});
+    sums->count += parts;
+    sums->bias[sums->bias[0] == nullptr ? 0 : 1] = matrix.bias.data();
+  }
+
+  /// What makes the operand of a product in 8 bits is to do at its end.
+  [[nodiscard]] QuantizeTask quantized_for(const DeviceMatrix& matrix) const {
+    if (!matrix.in_8_bits()) return {};
+    return {activations_.operand.data(), matrix.inputs, activations_.operand_int8.data(),
+            activations_.row_scales.data()};
+  }
+
+  /// @param next the product that the rows are for
+  void normalize(const DeviceNorm& norm, const PartialSums& sums, const int* which, int rows,
+                 const DeviceMatrix& next) const {
+    launch(
+        NormTask{activations_.residual.data(), sums, which, norm.weight.data(), norm.bias.data(), config_.hidden_size,
+                 static_cast<float>(config_.norm_epsilon), activations_.operand.data(), quantized_for(next)},
+        rows, stream_.get());
   }
 
   [[nodiscard]] std::int64_t layer_offset(std::size_t layer) const {
@@ -300,55 +347,62 @@ class CudaTransformer final : public Transformer {
            gpu_.multiprocessors() * attention_blocks_each, stream_.get());
     launch(MergeTask{inputs_.positions(), inputs_.slots(), config_.heads, config_.head_dim, sight, scale,
                      activations_.tops.data(), activations_.sums.data(), activations_.outs.data(),
-                     activations_.operand.data()},
+                     activations_.operand.data(), quantized_for(weights_.layers[index].output)},
            rows, stream_.get());
   }
 
   /// The product of the operand and a matrix, with its bias. @param y of the type that @p output says
   template <class T>
   void multiply(const DeviceMatrix& matrix, Output output, int rows, T* y) const {
-    if (matrix.in_8_bits()) return multiply_int8(matrix, output, rows, y);
+    if constexpr (std::is_same_v<T, Bf16>) {
+      if (matrix.in_8_bits()) return multiply_int8(matrix, rows, {.out = y});
+    } else {
+      if (matrix.in_8_bits()) return multiply_int8(matrix, rows, {.logits = y});
+    }
     const void* bias = output == Output::bf16 ? static_cast<const void*>(matrix.bias_bf16.data()) : matrix.bias.data();
     products_.multiply(shape_of(matrix, output), rows, {matrix.data, activations_.operand.data(), bias, y});
   }
 
-  template <class T>
-  void multiply_int8(const DeviceMatrix& matrix, Output output, int rows, T* y) const {
-    launch(QuantizeTask{activations_.operand.data(), matrix.inputs, activations_.operand_int8.data(),
-                        activations_.row_scales.data()},
+  /// Where a product in 8 bits goes: one of these.
+  struct Target {
+    float* add_to = nullptr;
+    Bf16* out = nullptr;
+    float* logits = nullptr;
+  };
+  void multiply_int8(const DeviceMatrix& matrix, int rows, const Target& to) const {
+    // Logits are as wide as their sums, and too large to have both.
+    std::int32_t* sums =
+        to.logits != nullptr ? reinterpret_cast<std::int32_t*>(to.logits) : activations_.integer_sums.data();
+    products_.multiply(shape_of(matrix, Output::sums_of_8_bits), rows,
+                       {matrix.data, activations_.operand_int8.data(), nullptr, sums});
+    launch(ScaleTask{.sums = sums,
+                     .row_scales = activations_.row_scales.data(),
+                     .column_scales = matrix.scales.data(),
+                     .bias = matrix.bias.data(),
+                     .n = matrix.outputs,
+                     .add_to = to.add_to,
+                     .out = to.out,
+                     .logits = to.logits},
            rows, stream_.get());
-    ScaleTask scale{.sums = activations_.integer_sums.data(),
-                    .row_scales = activations_.row_scales.data(),
-                    .column_scales = matrix.scales.data(),
-                    .bias = matrix.bias.data(),
-                    .n = matrix.outputs,
-                    .add_to = nullptr,
-                    .out = nullptr,
-                    .logits = nullptr};
-    void* sums = activations_.integer_sums.data();
-    if constexpr (std::is_same_v<T, Bf16>)
-      scale.out = y;
-    else if (output == Output::added_to_f32)
-      scale.add_to = y;
-    else  // as wide as the sums, and too large for two of them
-      scale.logits = y, sums = y, scale.sums = reinterpret_cast<const std::int32_t*>(y);
-    products_.multiply(shape_of(matrix, output), rows, {matrix.data, activations_.operand_int8.data(), nullptr, sums});
-    launch(scale, rows, stream_.get());
   }
 
-  [[nodiscard]] ProductShape shape_of(const DeviceMatrix& matrix, Output output) const {
+  [[nodiscard]] static ProductShape shape_of(const DeviceMatrix& matrix, Output output) {
     if (matrix.in_8_bits()) return {matrix.outputs, matrix.inputs, Output::sums_of_8_bits, false};
     return {matrix.outputs, matrix.inputs, output, matrix.bias.size() > 0};
+  }
+  /// The norm adds the bias.
+  [[nodiscard]] static ProductShape residual_shape(const DeviceMatrix& matrix, int parts) {
+    if (matrix.in_8_bits()) return shape_of(matrix, Output::sums_of_8_bits);
+    return {matrix.outputs, matrix.inputs, Output::f32, false, parts};
   }
 
   void prepare_products() {
     const DeviceLayer& layer = weights_.layers.front();
-    for (const auto& [matrix, output] : {std::pair{&layer.query_key_value, Output::bf16},
-                                         {&layer.output, Output::added_to_f32},
-                                         {&layer.up, Output::bf16},
-                                         {&layer.down, Output::added_to_f32},
-                                         {&weights_.head, Output::f32}})
-      products_.prepare(shape_of(*matrix, output), matrix->data);
+    products_.prepare(shape_of(layer.query_key_value, Output::bf16), layer.query_key_value.data);
+    products_.prepare(residual_shape(layer.output, parts_.attention), layer.output.data);
+    products_.prepare(shape_of(layer.up, Output::bf16), layer.up.data);
+    products_.prepare(residual_shape(layer.down, parts_.mlp), layer.down.data);
+    products_.prepare(shape_of(weights_.head, Output::f32), weights_.head.data);
   }
 
   TransformerConfig config_;
@@ -360,11 +414,13 @@ class CudaTransformer final : public Transformer {
   DeviceWeights weights_;
   Array<double> frequencies_;
   int half_ = 0;
+  ResidualParts parts_;
   mutable Activations activations_;
   Products products_;
   mutable AttentionPlanner planner_;
   mutable StepInputs inputs_;
   mutable BlockCopies copies_;
+  mutable SpareSlabs spare_slabs_;
   mutable Graphs graphs_;
   mutable std::optional<Draws> draws_;
 };
@@ -381,7 +437,7 @@ std::size_t weight_bytes(const TransformerConfig& c, WeightFormat format) {
 
 /// @param ranks that share the GPU; others may have loaded their weights already, or not yet
 void check_memory(const TransformerConfig& config, WeightFormat format, const Gpu& gpu, int ranks) {
-  const std::size_t needed = weight_bytes(config, format) + Activations::bytes(config) + memory_reserve;
+  const std::size_t needed = weight_bytes(config, format) + Activations::bytes(config, format) + memory_reserve;
   const std::size_t free = std::min(gpu.free_bytes(), gpu.total_bytes() / static_cast<std::size_t>(ranks));
   if (needed <= free) return;
   throw ModelError("not enough memory on the GPU " + gpu.name() + " (the weights and a batch take " +
@@ -403,6 +459,13 @@ void check_widths(const TransformerConfig& config) {
 }  // namespace
 
 std::string problem_of(int gpu) {
+  const auto name = [](int version) {
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+  };
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0 && driver / 1000 < CUDART_VERSION / 1000)
+    return "the NVIDIA driver is too old: it is for CUDA " + name(driver) + ", this build needs " +
+           std::to_string(CUDART_VERSION / 1000) + ".0";
   std::size_t free = 0, total = 0;
   cudaError_t code = cudaSetDevice(gpu);
   if (code == cudaSuccess) code = cudaMemGetInfo(&free, &total);

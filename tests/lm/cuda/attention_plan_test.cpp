@@ -42,6 +42,7 @@ class Tables {
 };
 
 void expect_complete(std::span<const TokenRow> rows, const AttentionPlan& plan, const AttentionItems& found, int cap) {
+  constexpr int blocks = window_positions / block_positions;
   std::set<std::pair<int, int>> seen;
   for (const AttentionItem& item : found.items) {
     EXPECT_GE(item.rows, 1);
@@ -51,14 +52,14 @@ void expect_complete(std::span<const TokenRow> rows, const AttentionPlan& plan, 
       const TokenRow& row = rows[static_cast<std::size_t>(r)];
       EXPECT_TRUE(seen.emplace(r, item.window).second);
       EXPECT_LE(row.position + 1, item.end);
-      for (int b = item.window * 16; b < std::min((item.window + 1) * 16, row.position / 16 + 1); ++b)
+      for (int b = item.window * blocks; b < std::min((item.window + 1) * blocks, row.position / 16 + 1); ++b)
         EXPECT_EQ(row.table[static_cast<std::size_t>(b)], plan.tables[static_cast<std::size_t>(item.table + b)]);
     }
   }
   std::size_t expected = 0;
   for (const TokenRow& row : rows)
-    for (int w = 0; w <= row.position / 256; ++w)
-      if ((w + 1) * 256 > row.position + 1 - found.sight) ++expected;
+    for (int w = 0; w <= row.position / window_positions; ++w)
+      if ((w + 1) * window_positions > row.position + 1 - found.sight) ++expected;
   EXPECT_EQ(seen.size(), expected);
 }
 
@@ -89,10 +90,16 @@ TEST(AttentionPlan, ASharedPrefixIsOneItemUpToTheLimit) {
 
   const auto found = planner.plan(rows, 60).by_sight[0];
 
-  int shared = 0, own = 0;
-  for (const AttentionItem& item : found.items) ++(item.window == 0 ? shared : own);
-  EXPECT_EQ(shared, 3);  // 16, 16 and 8 rows of 8 heads
-  EXPECT_EQ(own, 40);
+  std::map<int, int> items;  // by window
+  for (const AttentionItem& item : found.items) ++items[item.window];
+  EXPECT_EQ(items, (std::map{std::pair{0, 20}, {1, 20}, {2, 20}, {3, 20}, {4, 40}}));  // 2 rows of 8 heads; their own
+}
+
+TEST(AttentionPlan, ManyRowsShareLargerItems) {
+  const std::vector<BlockId> table{BlockId{0}};
+  const std::vector<TokenRow> rows(1000, {TokenId{1}, 3, table});
+  for (const auto& [group, items] : {std::pair{1, 63}, {4, 84}, {32, 250}})
+    EXPECT_EQ(AttentionPlanner({64}, group).plan(rows, 1).by_sight[0].items.size(), static_cast<std::size_t>(items));
 }
 
 TEST(AttentionPlan, OfNoRowsIsEmpty) {
@@ -107,7 +114,7 @@ TEST(AttentionPlan, OfNoRowsIsEmpty) {
 TEST(AttentionPlan, CutsRowsWhereTheirWindowsAreTooMany) {
   const std::vector<BlockId> table(100);
   std::vector<TokenRow> rows;
-  for (const int position : {255, 256, 0, 1500}) rows.push_back({TokenId{1}, position, table});
+  for (const int position : {63, 64, 0, 1500}) rows.push_back({TokenId{1}, position, table});
 
   EXPECT_EQ(AttentionPlanner::rows_that_fit(rows, 4), 3U);
   EXPECT_EQ(AttentionPlanner::rows_that_fit(rows, 100), 4U);

@@ -1,13 +1,15 @@
 // The functions of the CUDA runtime and of cuBLASLt that the plugin calls, on the host: memory is memory, kernels run
 // on emulated blocks of threads, products are sums in float. So the plugin's own code, down to its recorded graphs,
 // computes whole models where there is no GPU. Streams are as late as CUDA allows: nothing that is put into one is done
-// before somebody waits for it, so what is read too early, or written over too early, is wrong here every time.
+// before somebody waits for it, so what is read too early, or written over too early, is wrong here every time. What
+// CUDA or cuBLASLt forbid ends the process with a line that says what it was.
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <random>
@@ -16,6 +18,7 @@
 
 #include "lm/cuda/emulated_block.hpp"
 #include "lm/cuda/launches.hpp"
+#include "lm/cuda/memory.hpp"
 
 namespace shoal::lm::cuda {
 
@@ -29,6 +32,7 @@ using Work = std::vector<std::function<void()>>;
 /// What the opaque handles point to.
 struct CUstream_st {
   shoal::lm::cuda::Work work;
+  int device = 0;
 };
 struct CUgraph_st {
   shoal::lm::cuda::Work work;
@@ -66,20 +70,44 @@ bool is_pinned(const void* at) {
   return after != pinned().begin() && address < (--after)->second;
 }
 
-/// What is being recorded, if anything is.
-Work*& recording() {
-  static Work* work = nullptr;
-  return work;
+/// Bytes by address.
+std::map<const void*, std::size_t>& allocated() {
+  static std::map<const void*, std::size_t> all;
+  return all;
+}
+
+[[noreturn]] void refuse(const char* what) {
+  std::cerr << "emulated CUDA: " << what << std::endl;
+  std::abort();
+}
+
+/// Of each thread, as CUDA has it: a new one is on GPU 0.
+thread_local int current_device = 0;
+thread_local cudaError_t last_error = cudaSuccess;
+
+/// What this thread is recording, if it is.
+struct Recording {
+  cudaStream_t stream = nullptr;
+  Work work;
+};
+thread_local Recording recording;
+
+void not_while_recording(const char* call) {
+  if (recording.stream != nullptr) refuse((std::string(call) + " while a graph is recorded").c_str());
 }
 
 void put_into(cudaStream_t stream, std::function<void()> work) {
-  (recording() != nullptr ? *recording() : stream->work).push_back(std::move(work));
+  if (stream == nullptr) refuse("work for the default stream");
+  if (stream->device != current_device) refuse("work for a stream of another GPU than the thread's current one");
+  (recording.stream == stream ? recording.work : stream->work).push_back(std::move(work));
 }
 
 template <class Body>
 void put_kernel(cudaStream_t stream, int blocks, int threads, Body body) {
+  if (blocks == 0) return;
   put_into(stream,
            [=] { emulate(blocks, threads, ThreadOrder::shuffled, [&](EmulatedBlock& block) { body(block); }); });
+  check(cudaGetLastError(), "kernel launch");
 }
 
 constexpr int row_threads = 64;
@@ -136,26 +164,40 @@ using namespace shoal::lm::cuda;
 extern "C" {
 
 const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
-cudaError_t cudaGetLastError() { return cudaSuccess; }
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+cudaError_t cudaSetDevice(int device) {
+  current_device = device;
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  const char* given = std::getenv("SHOAL_FAKE_DRIVER_VERSION");
+  *version = given == nullptr ? CUDART_VERSION : std::atoi(given);
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::strcpy(properties->name, "emulated");
   properties->multiProcessorCount = 1;
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = *total = std::size_t{64} << 30U;
+  *total = std::size_t{64} << 30U;
+  *free = *total;
+  for (const auto& [at, bytes] : allocated()) *free -= bytes;
   return cudaSuccess;
 }
 /// Filled with what a GPU might have left there: NaNs.
 cudaError_t cudaMalloc(void** at, std::size_t bytes) {
+  not_while_recording("cudaMalloc");
   *at = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   std::memset(*at, 0xFF, std::min<std::size_t>(bytes, std::size_t{1} << 22U));
+  allocated()[*at] = bytes;
   return cudaSuccess;
 }
 /// Waits for the whole GPU.
 cudaError_t cudaFree(void* at) {
+  not_while_recording("cudaFree");
   run_all();
+  allocated().erase(at);
   std::free(at);
   return cudaSuccess;
 }
@@ -170,6 +212,8 @@ cudaError_t cudaFreeHost(void* at) {
   return cudaFree(at);
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (!is_pinned(from) && !is_pinned(to) && kind != cudaMemcpyDeviceToDevice)
+    not_while_recording("a copy of memory that is not pinned");
   if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {
     const auto* first = static_cast<const std::byte*>(from);
     put_into(stream,
@@ -185,7 +229,7 @@ cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new CUstream_st;
+  *stream = new CUstream_st{{}, current_device};
   streams().insert(*stream);
   return cudaSuccess;
 }
@@ -196,22 +240,25 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  not_while_recording("cudaStreamSynchronize");
   run(stream);
   return cudaSuccess;
 }
-/// The only stream that is asked is the one of the exchanges.
+/// The only stream that is asked is the one of the exchanges. Some versions of CUDA remember that it was not ready.
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  if (exchange_under_way != nullptr && exchange_under_way()) return cudaErrorNotReady;
+  not_while_recording("cudaStreamQuery");
+  if (exchange_under_way != nullptr && exchange_under_way()) return last_error = cudaErrorNotReady;
   run(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  recording() = new Work;
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  not_while_recording("a second recording");
+  recording = {stream, {}};
   return cudaSuccess;
 }
-cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
-  *graph = new CUgraph_st{std::move(*recording())};
-  delete std::exchange(recording(), nullptr);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  if (recording.stream != stream) refuse("the end of a recording that has not begun");
+  *graph = new CUgraph_st{std::exchange(recording, {}).work};
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
@@ -240,11 +287,15 @@ struct Layout {
   cudaDataType type;
   std::uint64_t rows, columns;
   std::int64_t stride;
+  std::int64_t next_part = 0;
+  std::int32_t parts = 1;
 };
 
 struct Product {
   bool integer = false;
+  bool transposed = false;
   bool bias = false;
+  cudaDataType bias_type = CUDA_R_32F;
   const void* bias_data = nullptr;
 };
 
@@ -273,6 +324,39 @@ bool repeats_one_before(std::size_t row, const Layout& b, const void* x, float b
   auto* to = static_cast<std::byte*>(y) + row * out;
   std::memcpy(to, to - period * out, out);
   return true;
+}
+
+template <class T>
+T attribute(const void* value, std::size_t size) {
+  if (size != sizeof(T)) refuse("an attribute of another size than its type has");
+  T read;
+  std::memcpy(&read, value, sizeof read);
+  return read;
+}
+
+/// What cuBLASLt asks of a product that its tensor cores are to compute.
+bool is_supported(const Product& product, const Layout& a, const Layout& b, const Layout& d) {
+  const cudaDataType operands = product.integer ? CUDA_R_8I : CUDA_R_16BF;
+  const bool types = a.type == operands && b.type == operands &&
+                     (product.integer ? d.type == CUDA_R_32I : d.type == CUDA_R_16BF || d.type == CUDA_R_32F);
+  const bool shapes = a.rows == b.rows && a.columns == d.rows && b.columns == d.columns && a.parts == b.parts &&
+                      a.parts == d.parts && a.stride >= static_cast<std::int64_t>(a.rows) &&
+                      d.stride >= static_cast<std::int64_t>(d.rows);
+  const bool epilogue = !product.bias || (!product.integer && a.parts == 1 && product.bias_type == d.type);
+  const std::int64_t step = product.integer ? 4 : 1;  // 8-bit products: multiples of 4 throughout
+  const bool multiples = a.rows % static_cast<std::uint64_t>(step) == 0 &&
+                         a.columns % static_cast<std::uint64_t>(step) == 0 && a.stride % step == 0 &&
+                         b.stride % step == 0 && d.stride % step == 0;
+  return types && shapes && epilogue && multiples && product.transposed;
+}
+
+/// Where every kernel of cuBLASLt may begin to read or write.
+void expect_alignment(const void* at, const Layout& layout, bool operand) {
+  const auto bytes = static_cast<std::int64_t>(bytes_of(layout.type));
+  if (reinterpret_cast<std::uintptr_t>(at) % 256 != 0)
+    refuse("a matrix that does not begin at a multiple of 256 bytes");
+  if (operand && (layout.stride * bytes % 16 != 0 || layout.next_part * bytes % 16 != 0))
+    refuse("an operand whose rows or parts do not begin at multiples of 16 bytes");
 }
 
 /// Column-major: D [n, m] = A^T [k, n]^T B [k, m].
@@ -312,7 +396,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS;
 cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t, std::size_t, cublasComputeType_t, cudaDataType_t) {
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t scale) {
+  if (scale != (compute == CUBLAS_COMPUTE_32I ? CUDA_R_32I : CUDA_R_32F)) refuse("a scale of the wrong type");
   *desc = new cublasLtMatmulDescOpaque_t{};
   inside<Product>(*desc) = {.integer = compute == CUBLAS_COMPUTE_32I};
   return CUBLAS_STATUS_SUCCESS;
@@ -322,16 +407,34 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t what,
-                                              const void* value, std::size_t) {
+                                              const void* value, std::size_t size) {
   auto& product = inside<Product>(desc);
-  if (what == CUBLASLT_MATMUL_DESC_EPILOGUE) product.bias = true;
-  if (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER) product.bias_data = *static_cast<const void* const*>(value);
+  if (what == CUBLASLT_MATMUL_DESC_TRANSA)
+    product.transposed = attribute<std::int32_t>(value, size) == CUBLAS_OP_T;
+  else if (what == CUBLASLT_MATMUL_DESC_EPILOGUE)
+    product.bias = attribute<std::uint32_t>(value, size) == CUBLASLT_EPILOGUE_BIAS;
+  else if (what == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE)
+    product.bias_type = static_cast<cudaDataType>(attribute<std::int32_t>(value, size));
+  else if (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER)
+    product.bias_data = attribute<const void*>(value, size);
+  else
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
                                           std::uint64_t columns, std::int64_t stride) {
   *layout = new cublasLtMatrixLayoutOpaque_t{};
   inside<Layout>(*layout) = {type, rows, columns, stride};
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t what,
+                                                const void* value, std::size_t size) {
+  if (what == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT)
+    inside<Layout>(layout).parts = attribute<std::int32_t>(value, size);
+  else if (what == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET)
+    inside<Layout>(layout).next_part = attribute<std::int64_t>(value, size);
+  else
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
@@ -350,10 +453,13 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, 
                                                     const void*, std::size_t) {
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t* results,
-                                              int* count) {
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulHeuristicResult_t* results, int* count) {
+  *count = 0;
+  if (!is_supported(inside<Product>(desc), inside<Layout>(a), inside<Layout>(b), inside<Layout>(d)))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   results[0] = {};
   *count = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -366,12 +472,25 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t, c
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void*, const void* a,
                               cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
                               const void* beta, const void*, cublasLtMatrixLayout_t, void* d,
-                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, std::size_t,
-                              cudaStream_t stream) {
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void* workspace,
+                              std::size_t, cudaStream_t stream) {
   const auto product = inside<Product>(desc);
   const auto weights = inside<Layout>(a_layout), x = inside<Layout>(b_layout), y = inside<Layout>(d_layout);
   const float keep = product.integer ? 0.0F : *static_cast<const float*>(beta);
-  put_into(stream, [=] { multiply(product, weights, a, x, b, keep, y, d); });
+  if (!is_supported(product, weights, x, y)) refuse("a product that cuBLASLt does not have");
+  if (product.bias && product.bias_data == nullptr) refuse("a product with a bias that is not there");
+  if (reinterpret_cast<std::uintptr_t>(workspace) % 256 != 0) refuse("a workspace that is not aligned");
+  expect_alignment(a, weights, true);
+  expect_alignment(b, x, true);
+  expect_alignment(d, y, false);
+  put_into(stream, [=] {
+    const auto part = [](const void* first, const Layout& layout, std::int64_t index) {
+      return static_cast<const std::byte*>(first) +
+             index * layout.next_part * static_cast<std::int64_t>(bytes_of(layout.type));
+    };
+    for (int p = 0; p < y.parts; ++p)
+      multiply(product, weights, part(a, weights, p), x, part(b, x, p), keep, y, const_cast<std::byte*>(part(d, y, p)));
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "lm/cuda/attention_plan.hpp"
@@ -118,7 +119,8 @@ TEST_P(RowKernels, Embed) {
 }
 
 TEST_P(RowKernels, NormsOfBothKinds) {
-  const auto x = random_floats(size, 3, 2.0F), weight = random_floats(static_cast<std::size_t>(n), 4),
+  auto x = random_floats(size, 3, 2.0F);
+  const auto weight = random_floats(static_cast<std::size_t>(n), 4),
              bias = random_floats(static_cast<std::size_t>(n), 5);
   std::vector<int> wanted;
   for (int r = rows - 1; r >= 0; r -= 2) wanted.push_back(r);
@@ -127,8 +129,9 @@ TEST_P(RowKernels, NormsOfBothKinds) {
     for (const ThreadOrder order : orders) {
       std::vector<Bf16> out(wanted.size() * static_cast<std::size_t>(n));
       emulate(static_cast<int>(wanted.size()), 128, order, [&](EmulatedBlock& block) {
-        normalize(block, NormTask{x.data(), wanted.data(), weight.data(), layer ? bias.data() : nullptr, n, 1e-5F,
-                                  out.data()});
+        normalize(
+            block,
+            NormTask{x.data(), {}, wanted.data(), weight.data(), layer ? bias.data() : nullptr, n, 1e-5F, out.data()});
       });
       results.push_back(bits_of(out));
       for (std::size_t w = 0; w < wanted.size(); ++w) {
@@ -148,6 +151,39 @@ TEST_P(RowKernels, NormsOfBothKinds) {
   }
 }
 
+/// Sums in parts are added in their order before; they stay only where every row is normalized.
+TEST_P(RowKernels, NormsAddWhatProductsHaveInParts) {
+  const auto width = static_cast<std::size_t>(n);
+  const auto before = random_floats(size, 3, 2.0F), weight = random_floats(width, 4),
+             parts = random_floats(3 * size, 5), bias = random_floats(width, 6), more = random_floats(width, 7);
+  auto expected = before;
+  for (std::size_t i = 0; i < size; ++i) {
+    for (std::size_t p = 0; p < 3; ++p) expected[i] += parts[p * size + i];
+    expected[i] += bias[i % width];
+    expected[i] += more[i % width];
+  }
+  const PartialSums sums{parts.data(), 3, static_cast<std::int64_t>(size), {bias.data(), more.data()}};
+  const std::vector<int> all = [&] {
+    std::vector<int> numbers(static_cast<std::size_t>(rows));
+    std::iota(numbers.begin(), numbers.end(), 0);
+    return numbers;
+  }();
+  for (const ThreadOrder order : orders)
+    for (const bool chosen : {false, true}) {
+      auto x = before;
+      std::vector<Bf16> out(size), plain(size);
+      emulate(rows, 96, order, [&](EmulatedBlock& block) {
+        normalize(block, NormTask{x.data(), sums, chosen ? all.data() : nullptr, weight.data(), nullptr, n, 1e-5F,
+                                  out.data()});
+      });
+      EXPECT_EQ(x, chosen ? before : expected);
+      emulate(rows, 96, order, [&](EmulatedBlock& block) {
+        normalize(block, NormTask{expected.data(), {}, nullptr, weight.data(), nullptr, n, 1e-5F, plain.data()});
+      });
+      EXPECT_EQ(bits_of(out), bits_of(plain));
+    }
+}
+
 TEST_P(RowKernels, ActivationsOfBothKinds) {
   const auto up = random_bf16(2 * size, 6, 3.0F);
   for (const bool gated : {false, true}) {
@@ -163,6 +199,35 @@ TEST_P(RowKernels, ActivationsOfBothKinds) {
                 : 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
       expect_near(out[i], expected);
     }
+  }
+}
+
+/// What makes an operand and puts it in 8 bits in one go gives what both give one after the other.
+TEST_P(RowKernels, OperandsInEightBitsAtOnce) {
+  auto x = random_floats(size, 3, 2.0F);
+  const auto weight = random_floats(static_cast<std::size_t>(n), 4);
+  const auto up = random_bf16(size, 6, 3.0F);
+  std::vector<Bf16> out(size);
+  std::vector<std::int8_t> found(size), expected(size);
+  std::vector<float> found_scales(static_cast<std::size_t>(rows)), expected_scales = found_scales;
+  const QuantizeTask then{out.data(), n, found.data(), found_scales.data()};
+  const auto expect_the_same = [&] {
+    emulate(rows, 64, ThreadOrder::forward, [&](EmulatedBlock& block) {
+      quantize(block, QuantizeTask{out.data(), n, expected.data(), expected_scales.data()});
+    });
+    EXPECT_EQ(found, expected);
+    EXPECT_EQ(found_scales, expected_scales);
+    EXPECT_NE(found, std::vector<std::int8_t>(size));
+  };
+  for (const ThreadOrder order : orders) {
+    emulate(rows, 64, order, [&](EmulatedBlock& block) {
+      normalize(block, NormTask{x.data(), {}, nullptr, weight.data(), nullptr, n, 1e-5F, out.data(), then});
+    });
+    expect_the_same();
+    emulate(rows, 64, order, [&](EmulatedBlock& block) {
+      activate(block, ActivationTask{up.data(), false, n, out.data(), then});
+    });
+    expect_the_same();
   }
 }
 
@@ -496,11 +561,13 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(AttentionCase{1, 1, 16, 8, everything, false, {0}, 0},              // one token
                     AttentionCase{4, 2, 16, 8, everything, true, {15, 16, 17, 31}, 0},  // edges of blocks
                     AttentionCase{7, 1, 64, 32, everything, false, {40, 41, 45}, 32},   // odd group, a partial tile
-                    AttentionCase{2, 2, 64, 32, everything, false, {255, 256, 257, 300}, 240},  // edges of windows
-                    AttentionCase{4, 1, 80, 16, everything, false, {70, 90}, 64},               // partly turned
-                    AttentionCase{2, 1, 128, 64, everything, true, {100}, 0},                   //
-                    AttentionCase{2, 1, 32, 16, 20, false, {3, 19, 20, 21, 100}, 0},            // sliding windows
-                    AttentionCase{2, 1, 32, 16, 300, false, {299, 300, 560, 700}, 288},         // over several
+                    AttentionCase{
+                        2, 2, 64, 32, everything, false, {63, 64, 65, 127, 128, 300}, 48},  // edges of windows
+                    AttentionCase{1, 1, 16, 8, everything, false, {2100, 2047}, 2032},      // many of them
+                    AttentionCase{4, 1, 80, 16, everything, false, {70, 90}, 64},           // partly turned
+                    AttentionCase{2, 1, 128, 64, everything, true, {100}, 0},               //
+                    AttentionCase{2, 1, 32, 16, 20, false, {3, 19, 20, 21, 100}, 0},        // sliding windows
+                    AttentionCase{2, 1, 32, 16, 300, false, {299, 300, 560, 700}, 288},     // over several
                     AttentionCase{8,
                                   1,
                                   16,

@@ -2,6 +2,7 @@
 // every batch, draws, blocks that travel.
 #include "lm/cuda/transformer.hpp"
 
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -130,6 +131,21 @@ TEST_P(CudaTree, DrawsAreThoseOfTheLogits) {
     ASSERT_EQ(one.tokens.size(), one.uniforms.size());
     for (const auto& token : one.tokens) EXPECT_EQ(token, expected.draw(0.5));
   }
+}
+
+TEST_P(CudaTree, TakesTheMemoryOfTreesThatHaveEnded) {
+  const auto first = alone({});
+  const std::uint64_t room = transformer->free_block_bytes();
+  std::size_t free = 0, free_again = 0, total = 0;
+  ASSERT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);
+
+  const auto second = alone({});
+
+  ASSERT_EQ(cudaMemGetInfo(&free_again, &total), cudaSuccess);
+  EXPECT_EQ(free_again, free);
+  EXPECT_EQ(transformer->free_block_bytes(), room);
+  EXPECT_GT(room + (std::uint64_t{512} << 20U), free) << "what is kept for the next tree is free";
+  expect_row(second, 0, first);
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaTree, testing::Values("qwen2_tied_f16", "mistral_window", "gpt2"));

@@ -4,12 +4,14 @@
 #include <iostream>
 
 #include "lm/cuda/gpus.hpp"
+#include "lm/cuda/transformer.hpp"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   const auto& gpus = shoal::lm::find_gpus();
-  if (!gpus.problem.empty()) {
-    std::cout << "skipped: no GPU (" << gpus.problem << ")\n";
+  const std::string problem = gpus.problem.empty() ? shoal::lm::cuda::problem_of(0) : gpus.problem;
+  if (!problem.empty()) {
+    std::cout << "skipped: no GPU (" << problem << ")\n";
     return 77;
   }
   std::cout << "on " << gpus.all.front().name << '\n';

@@ -1,20 +1,20 @@
 // Attention over blocks of keys and values, with shared prefixes read once.
 //
-// The positions of a sequence are cut into windows of 256, at absolute positions. An item is one window of rows whose
+// The positions of a sequence are cut into windows of 64, at absolute positions. An item is one window of rows whose
 // blocks there are the same ones, so that they are read once for all of them; the query heads that share a key/value
-// head are rows too. A block of 4 warps takes an item's rows 16 at a time; each warp the same 64 of the window's
+// head are rows too. A block of 4 warps takes an item's rows 16 at a time; each warp the same 16 of the window's
 // positions. What a row gets of a window does not depend on the other rows of the item, and a row's windows are merged
 // in their order: its bits are the same whoever shares its blocks (lm/cuda/attention_plan.hpp makes the items).
 #pragma once
 
 #include "lm/cuda/kernels/key_value_layout.hpp"
 #include "lm/cuda/kernels/reductions.hpp"
+#include "lm/cuda/kernels/rows.hpp"
 
 namespace shoal::lm::cuda {
 
-inline constexpr int window_positions = 256;
 inline constexpr int attention_warps = 4;
-inline constexpr int warp_positions = window_positions / attention_warps;
+inline constexpr int window_positions = attention_warps * block_positions;
 inline constexpr int tile_rows = 16;
 
 struct AttentionItem {
@@ -67,65 +67,69 @@ SHOAL_DEVICE std::uint32_t query_pair(const AttentionTask& task, const TileRow& 
   return *reinterpret_cast<const std::uint32_t*>(task.query_key_value + at * task.head_dim + d);
 }
 
-/// Scores of the warp's 64 positions: [16 positions each][half of them][mma's 4], in mma's order.
-struct Scores {
-  float s[warp_positions / block_positions][2][4];
+/// A warp's 16 positions of an item's window, for one key/value head.
+struct WarpBlock {
+  int first;           ///< position
+  bool is_there;       ///< whether the item has any of them
+  const Bf16* keys;    ///< in the order of mma's operands
+  const Bf16* values;  ///<
 };
 
-/// @p chunks: the most that head_dim / 16 can be
+template <class Block>
+SHOAL_DEVICE WarpBlock warp_block(Block& block, const AttentionTask& task, const AttentionItem& item, int kv_head) {
+  const int first = item.window * window_positions + block.thread() / warp_size * block_positions;
+  if (first >= item.end) return {first, false, nullptr, nullptr};
+  const Bf16* keys = reinterpret_cast<const Bf16*>(task.blocks[item.table + first / block_positions]) +
+                     task.layer_offset + kv_head * head_elements(task.head_dim);
+  return {first, true, keys, keys + block_positions * task.head_dim};
+}
+
+/// The thread's share of keys or values. @p chunks: the most that head_dim / 16 can be
 template <int chunks, class Block>
-SHOAL_DEVICE void score(Block& block, const AttentionTask& task, const AttentionItem& item, std::int64_t head_offset,
-                        const TileRow (&rows)[2], Scores* scores) {
-  const int lane = block.thread() % warp_size;
-  const int begin = item.window * window_positions + block.thread() / warp_size * warp_positions;
-  std::uint32_t query[chunks][4];
+SHOAL_DEVICE void load(Block& block, const AttentionTask& task, const WarpBlock& positions, const Bf16* from,
+                       Sixteen (&to)[chunks]) {
   SHOAL_UNROLL
   for (int c = 0; c < chunks; ++c) {
-    if (c * 16 >= task.head_dim) break;
+    if (c * 16 >= task.head_dim || !positions.is_there) break;
+    to[c] = *reinterpret_cast<const Sixteen*>(from + c * 256 + block.thread() % warp_size * 8);
+  }
+}
+
+/// Scores of the warp's positions, in mma's order: [half of the positions][mma's 4].
+template <int chunks, class Block>
+SHOAL_DEVICE void score(Block& block, const AttentionTask& task, const WarpBlock& positions,
+                        const Sixteen (&keys)[chunks], const TileRow (&rows)[2], float (&s)[2][4]) {
+  const int lane = block.thread() % warp_size;
+  SHOAL_UNROLL
+  for (int i = 0; i < 8; ++i) s[i / 4][i % 4] = 0.0F;
+  SHOAL_UNROLL
+  for (int c = 0; c < chunks; ++c) {
+    if (c * 16 >= task.head_dim || !positions.is_there) break;
     const int d = c * 16 + lane % 4 * 2;
-    query[c][0] = query_pair(task, rows[0], d);
-    query[c][1] = query_pair(task, rows[1], d);
-    query[c][2] = query_pair(task, rows[0], d + 8);
-    query[c][3] = query_pair(task, rows[1], d + 8);
+    const std::uint32_t query[4] = {query_pair(task, rows[0], d), query_pair(task, rows[1], d),
+                                    query_pair(task, rows[0], d + 8), query_pair(task, rows[1], d + 8)};
+    block.mma(s[0], query, keys[c].words[0], keys[c].words[1]);
+    block.mma(s[1], query, keys[c].words[2], keys[c].words[3]);
   }
   SHOAL_UNROLL
-  for (int b = 0; b < warp_positions / block_positions; ++b) {
-    const int first = begin + b * block_positions;
-    float(&s)[2][4] = scores->s[b];
-    SHOAL_UNROLL
-    for (int i = 0; i < 8; ++i) s[i / 4][i % 4] = 0.0F;
-    if (first < item.end) {
-      const auto* keys = reinterpret_cast<const Bf16*>(task.blocks[item.table + first / block_positions]) + head_offset;
-      SHOAL_UNROLL
-      for (int c = 0; c < chunks; ++c) {
-        if (c * 16 >= task.head_dim) break;
-        const Sixteen k = *reinterpret_cast<const Sixteen*>(keys + c * 256 + lane * 8);
-        block.mma(s[0], query[c], k.words[0], k.words[1]);
-        block.mma(s[1], query[c], k.words[2], k.words[3]);
-      }
-    }
-    SHOAL_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      const TileRow& row = rows[i % 4 / 2];
-      const int position = first + i / 4 * 8 + lane % 4 * 2 + i % 2;
-      if (position < row.begin || position >= row.end) s[i / 4][i % 4] = minus_infinity();
-    }
+  for (int i = 0; i < 8; ++i) {
+    const TileRow& row = rows[i % 4 / 2];
+    const int position = positions.first + i / 4 * 8 + lane % 4 * 2 + i % 2;
+    if (position < row.begin || position >= row.end) s[i / 4][i % 4] = minus_infinity();
   }
 }
 
 /// Scores become weights relative to the row's largest; for both rows of the thread.
 template <class Block>
-SHOAL_DEVICE void weigh(Block& block, float scale, Scores* scores, float (&top)[2], float (&sum)[2]) {
+SHOAL_DEVICE void weigh(Block& block, float scale, float (&s)[2][4], float (&top)[2], float (&sum)[2]) {
   SHOAL_UNROLL
   for (int r = 0; r < 2; ++r) {
     top[r] = minus_infinity();
     sum[r] = 0.0F;
     SHOAL_UNROLL
-    for (auto& s : scores->s) SHOAL_UNROLL
     for (int i = 0; i < 4; ++i) top[r] = larger(top[r], s[i / 2][2 * r + i % 2]);
     for (int distance = 1; distance < 4; distance *= 2) top[r] = larger(top[r], block.shuffle_xor(top[r], distance));
     SHOAL_UNROLL
-    for (auto& s : scores->s) SHOAL_UNROLL
     for (int i = 0; i < 4; ++i) {
       float& x = s[i / 2][2 * r + i % 2];
       x = x == minus_infinity() ? 0.0F : exp2f((x - top[r]) * scale);
@@ -136,30 +140,19 @@ SHOAL_DEVICE void weigh(Block& block, float scale, Scores* scores, float (&top)[
 }
 
 template <int chunks, class Block>
-SHOAL_DEVICE void add_values(Block& block, const AttentionTask& task, const AttentionItem& item,
-                             std::int64_t head_offset, const Scores& weights, float (&out)[chunks][2][4]) {
-  const int lane = block.thread() % warp_size;
-  const int begin = item.window * window_positions + block.thread() / warp_size * warp_positions;
+SHOAL_DEVICE void add_values(Block& block, const AttentionTask& task, const WarpBlock& positions,
+                             const Sixteen (&values)[chunks], const float (&w)[2][4], float (&out)[chunks][2][4]) {
+  const std::uint32_t p[4] = {pack_bf16(w[0][0], w[0][1]), pack_bf16(w[0][2], w[0][3]), pack_bf16(w[1][0], w[1][1]),
+                              pack_bf16(w[1][2], w[1][3])};
   SHOAL_UNROLL
-  for (int b = 0; b < warp_positions / block_positions; ++b) {
-    const int first = begin + b * block_positions;
-    if (first >= item.end) continue;
-    const float(&w)[2][4] = weights.s[b];
-    const std::uint32_t p[4] = {pack_bf16(w[0][0], w[0][1]), pack_bf16(w[0][2], w[0][3]), pack_bf16(w[1][0], w[1][1]),
-                                pack_bf16(w[1][2], w[1][3])};
-    const auto* values = reinterpret_cast<const Bf16*>(task.blocks[item.table + first / block_positions]) +
-                         head_offset + block_positions * task.head_dim;
-    SHOAL_UNROLL
-    for (int c = 0; c < chunks; ++c) {
-      if (c * 16 >= task.head_dim) break;
-      const Sixteen v = *reinterpret_cast<const Sixteen*>(values + c * 256 + lane * 8);
-      block.mma(out[c][0], p, v.words[0], v.words[1]);
-      block.mma(out[c][1], p, v.words[2], v.words[3]);
-    }
+  for (int c = 0; c < chunks; ++c) {
+    if (c * 16 >= task.head_dim || !positions.is_there) break;
+    block.mma(out[c][0], p, values[c].words[0], values[c].words[1]);
+    block.mma(out[c][1], p, values[c].words[2], values[c].words[3]);
   }
 }
 
-/// What the warps found in their 64 positions, merged in their order into the window's result.
+/// What the warps found in their positions, merged in their order into the window's result.
 template <int chunks, class Block>
 SHOAL_DEVICE void merge_warps(Block& block, const AttentionTask& task, const AttentionItem& item, int kv_head, int tile,
                               const float (&top)[2], const float (&sum)[2], const float (&out)[chunks][2][4]) {
@@ -207,15 +200,17 @@ SHOAL_DEVICE void attend(Block& block, const AttentionTask& task) {
   for (int work = block.index(); work < *task.item_count * task.kv_heads; work += block.blocks()) {
     const AttentionItem item = task.items[work / task.kv_heads];
     const int kv_head = work % task.kv_heads;
-    const std::int64_t head_offset = task.layer_offset + kv_head * head_elements(task.head_dim);
+    const WarpBlock positions = warp_block(block, task, item, kv_head);
+    Sixteen keys[chunks], values[chunks];  // all loads under way before the first is used
+    load(block, task, positions, positions.keys, keys);
+    load(block, task, positions, positions.values, values);
     for (int tile = 0; tile * tile_rows < item.rows * group; ++tile) {
       const TileRow rows[2] = {tile_row(task, item, kv_head, tile * tile_rows + lane / 4),
                                tile_row(task, item, kv_head, tile * tile_rows + lane / 4 + 8)};
-      Scores scores;
-      float top[2], sum[2], out[chunks][2][4] = {};
-      score<chunks>(block, task, item, head_offset, rows, &scores);
-      weigh(block, task.scale, &scores, top, sum);
-      add_values<chunks>(block, task, item, head_offset, scores, out);
+      float scores[2][4], top[2], sum[2], out[chunks][2][4] = {};
+      score(block, task, positions, keys, rows, scores);
+      weigh(block, task.scale, scores, top, sum);
+      add_values(block, task, positions, values, scores, out);
       merge_warps<chunks>(block, task, item, kv_head, tile, top, sum, out);
     }
   }
@@ -229,7 +224,8 @@ struct MergeTask {
   const float* tops;
   const float* sums;
   const float* outs;
-  Bf16* out;  ///< [rows, heads * head_dim]
+  Bf16* out;            ///< [rows, heads * head_dim]
+  QuantizeTask then{};  ///< of out
 };
 
 /// A row's windows, in their order. One block of threads per row, heads dealt out to its warps.
@@ -254,6 +250,7 @@ SHOAL_DEVICE void merge_windows(Block& block, const MergeTask& task) {
       task.out[to] = to_bf16(end > 0 ? total / sum : 0.0F);
     }
   }
+  then_quantize(block, task.then);
 }
 
 }  // namespace shoal::lm::cuda

@@ -43,6 +43,23 @@ struct alignas(16) Sixteen {
   std::uint32_t words[4];
 };
 
+/// The same as numbers.
+template <class T>
+struct alignas(16) Pack {
+  static constexpr int size = 16 / static_cast<int>(sizeof(T));
+  T at[size];
+};
+
+/// The @p i-th pack of a list that begins at a multiple of 16 bytes.
+template <class T>
+SHOAL_DEVICE Pack<T>& pack(T* list, int i) {
+  return reinterpret_cast<Pack<T>*>(list)[i];
+}
+template <class T>
+SHOAL_DEVICE const Pack<T>& pack(const T* list, int i) {
+  return reinterpret_cast<const Pack<T>*>(list)[i];
+}
+
 SHOAL_DEVICE float larger(float a, float b) { return a > b ? a : b; }
 SHOAL_DEVICE int smaller(int a, int b) { return a < b ? a : b; }
 
