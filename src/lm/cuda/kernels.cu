@@ -33,10 +33,6 @@ class CudaBlock {
     return __shfl_up_sync(0xFFFFFFFFU, value, distance);
   }
   __device__ std::uint32_t ballot(bool value) { return __ballot_sync(0xFFFFFFFFU, value); }
-  template <class T>
-  __device__ void add(T* to, T value) {
-    atomicAdd(to, value);
-  }
   __device__ void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -157,7 +153,8 @@ void launch(const CopyTask& task, int copies, cudaStream_t stream) {
   start(copy_kernel, task, copies, row_threads, 0, stream);
 }
 void launch(const SampleTask& task, int rows, cudaStream_t stream) {
-  start(sample_kernel, task, rows, sampling_threads, sample_scratch_bytes(task.vocabulary), stream);
+  start(sample_kernel, task, rows, sampling_threads,
+        sample_scratch_bytes(task.vocabulary, sampling_threads, truncates(task)), stream);
 }
 void launch(const CompareTask& task, int rows, cudaStream_t stream) {
   start(compare_kernel, task, rows, row_threads, 0, stream);
@@ -172,7 +169,7 @@ void prepare_kernels(int head_dim, int vocabulary) {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
   };
   allow(reinterpret_cast<const void*>(attention_kernel_for(head_dim)), attention_bytes(head_dim));
-  allow(reinterpret_cast<const void*>(sample_kernel), sample_scratch_bytes(vocabulary));
+  allow(reinterpret_cast<const void*>(sample_kernel), sample_scratch_bytes(vocabulary, sampling_threads, true));
   // CUDA loads a kernel when it is first used, and that must not be while a graph is recorded.
   const auto load = [](auto*... kernels) {
     cudaFuncAttributes ignored{};

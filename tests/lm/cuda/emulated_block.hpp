@@ -49,10 +49,6 @@ class EmulatedBlock {
     for (int i = 0; i < warp_size; ++i) bits |= (of_lane<bool>(i) ? 1U : 0U) << i;
     return bits;
   }
-  template <class T>
-  void add(T* to, T value) {
-    *to += value;
-  }
   /// c += A B of a warp, as mma.sync.m16n8k16 with bf16 operands: A 16 x 16, B 16 x 8.
   void mma(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
 

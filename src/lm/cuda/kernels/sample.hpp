@@ -47,30 +47,42 @@ struct SampleScratch {
   std::uint32_t* ties;       ///< by chunk: outcomes that tie with the threshold before it
   double* doubles;           ///< a few
   float* floats;             ///< by warp
-  unsigned long long* mass;  ///< [256] of candidates by a byte of their key, in units of 2^-40
-  std::uint32_t* counts;     ///< [256]
+  unsigned long long* mass;  ///< [bins] of candidates by 4 bits of their key, in units of 2^-40
+  std::uint32_t* counts;     ///< [bins]
   Threshold* threshold;
+  unsigned long long* mass_of_threads;  ///< [bins, threads], where something is truncated; as is
+  std::uint16_t* counts_of_threads;     ///< [bins, threads]
 };
 
 constexpr int sample_chunks(int vocabulary) { return (vocabulary + chunk_tokens - 1) / chunk_tokens; }
 
+inline constexpr int bin_bits = 4;
+inline constexpr int bins = 1 << bin_bits;
+
+constexpr bool truncates(const SampleTask& task) { return task.top_k > 0 || task.top_p < 1.0 || task.min_p > 0.0; }
+
 /// Bytes of shared memory.
-constexpr int sample_scratch_bytes(int vocabulary) { return sample_chunks(vocabulary) * 28 + 4096; }
+constexpr int sample_scratch_bytes(int vocabulary, int threads, bool truncated) {
+  return sample_chunks(vocabulary) * 28 + 1024 + (truncated ? bins * threads * 10 : 0);
+}
 
 template <class Block>
-SHOAL_DEVICE SampleScratch lay_out(Block& block, int vocabulary) {
-  const int chunks = sample_chunks(vocabulary);
+SHOAL_DEVICE SampleScratch lay_out(Block& block, const SampleTask& task) {
+  const int chunks = sample_chunks(task.vocabulary), columns = truncates(task) ? bins * block.threads() : 0;
   SampleScratch s;
-  s.mass = block.template shared<unsigned long long>(sample_scratch_bytes(vocabulary) / 8);
-  s.doubles = reinterpret_cast<double*>(s.mass + 256);
+  s.mass = block.template shared<unsigned long long>(
+      sample_scratch_bytes(task.vocabulary, block.threads(), truncates(task)) / 8);
+  s.mass_of_threads = s.mass + bins;
+  s.doubles = reinterpret_cast<double*>(s.mass_of_threads + columns);
   s.prefix = s.doubles + 8;
   s.real_sums = s.prefix + chunks;
   s.counts = reinterpret_cast<std::uint32_t*>(s.real_sums + chunks);
-  s.ties = s.counts + 256;
+  s.ties = s.counts + bins;
   s.real_tops = reinterpret_cast<float*>(s.ties + chunks);
   s.allowed_tops = s.real_tops + chunks;
   s.floats = s.allowed_tops + chunks;
   s.threshold = reinterpret_cast<Threshold*>(s.floats + 32);
+  s.counts_of_threads = reinterpret_cast<std::uint16_t*>(s.threshold + 1);
   return s;
 }
 
@@ -157,39 +169,64 @@ SHOAL_DEVICE unsigned long long mass_of(float weight) {
   return static_cast<unsigned long long>(static_cast<double>(weight) * 1099511627776.0 + 0.5);
 }
 
+/// Counts candidates by the 4 bits of their keys at @p shift, and sums their mass: those whose higher bits are the
+/// prefix's. Every thread has bins of its own, which are then summed.
+template <class Block>
+SHOAL_DEVICE void fill_bins(Block& block, const SampleTask& task, const SampleRow& row, const SampleScratch& s,
+                            float top, float end, std::uint32_t prefix, int shift) {
+  const int threads = block.threads(), lane = block.thread() % warp_size;
+  for (int bin = 0; bin < bins; ++bin) {
+    s.mass_of_threads[bin * threads + block.thread()] = 0;
+    s.counts_of_threads[bin * threads + block.thread()] = 0;
+  }
+  const auto add = [&](float weight) {
+    const std::uint32_t key = key_of(weight);
+    const bool fits = shift + bin_bits == 32 || key >> (shift + bin_bits) == prefix >> (shift + bin_bits);
+    if (!(weight > 0.0F) || !fits) return;
+    const int at = static_cast<int>(key >> shift & (bins - 1U)) * threads + block.thread();
+    s.mass_of_threads[at] += mass_of(weight);
+    ++s.counts_of_threads[at];
+  };
+  for (int token = block.thread(); token < task.vocabulary; token += threads)
+    if (is_in(row.allowed, token)) add(weight_of(row.logits[token], top, row.k));
+  if (block.thread() == 0) add(end);
+  block.sync();
+  for (int bin = block.thread() / warp_size; bin < bins; bin += threads / warp_size) {
+    unsigned long long mass = 0;
+    std::uint32_t count = 0;
+    for (int i = lane; i < threads; i += warp_size) {
+      mass += s.mass_of_threads[bin * threads + i];
+      count += s.counts_of_threads[bin * threads + i];
+    }
+    mass = sum_over_warp(block, mass);
+    count = sum_over_warp(block, count);
+    if (lane == 0) s.mass[bin] = mass, s.counts[bin] = count;
+  }
+  block.sync();
+}
+
 /// Finds where the most probable outcomes have reached @p count, or @p mass in units of 2^-40, whichever is asked for
-/// (the other 0), by four passes over the bytes of their weights' bits. Integers only: the order does not matter.
+/// (the other 0), by passes over 4 bits each of their weights' bits. Integers only: the order does not matter.
 template <class Block>
 SHOAL_DEVICE void select(Block& block, const SampleTask& task, const SampleRow& row, const SampleScratch& s, float top,
                          float end, std::uint32_t count, unsigned long long mass) {
   std::uint32_t prefix = 0;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    for (int i = block.thread(); i < 256; i += block.threads()) s.counts[i] = 0, s.mass[i] = 0;
-    block.sync();
-    const auto add = [&](float weight) {
-      const std::uint32_t key = key_of(weight);
-      if (!(weight > 0.0F) || (shift < 24 && key >> (shift + 8) != prefix >> (shift + 8))) return;
-      block.add(&s.counts[key >> shift & 255U], 1U);
-      block.add(&s.mass[key >> shift & 255U], mass_of(weight));
-    };
-    for (int token = block.thread(); token < task.vocabulary; token += block.threads())
-      if (is_in(row.allowed, token)) add(weight_of(row.logits[token], top, row.k));
-    if (block.thread() == 0) add(end);
-    block.sync();
+  for (int shift = 32 - bin_bits; shift >= 0; shift -= bin_bits) {
+    fill_bins(block, task, row, s, top, end, prefix, shift);
     if (block.thread() == 0) {
-      int byte = 255;
-      for (; byte > 0; --byte) {
-        if (count > 0 ? s.counts[byte] >= count : s.mass[byte] >= mass) break;
+      int bin = bins - 1;
+      for (; bin > 0; --bin) {
+        if (count > 0 ? s.counts[bin] >= count : s.mass[bin] >= mass) break;
         if (count > 0)
-          count -= s.counts[byte];
+          count -= s.counts[bin];
         else
-          mass -= s.mass[byte];
+          mass -= s.mass[bin];
       }
-      const std::uint32_t key = prefix | static_cast<std::uint32_t>(byte) << shift;
+      const std::uint32_t key = prefix | static_cast<std::uint32_t>(bin) << shift;
       std::uint32_t ties = count;
       if (count == 0) {
-        const unsigned long long each = s.counts[byte] > 0 ? s.mass[byte] / s.counts[byte] : 0;
-        ties = each > 0 ? static_cast<std::uint32_t>((mass + each - 1) / each) : s.counts[byte];
+        const unsigned long long each = s.counts[bin] > 0 ? s.mass[bin] / s.counts[bin] : 0;
+        ties = each > 0 ? static_cast<std::uint32_t>((mass + each - 1) / each) : s.counts[bin];
       }
       *s.threshold = {key, ties};
       s.doubles[7] = static_cast<double>(count);
@@ -364,7 +401,7 @@ SHOAL_DEVICE void sample(Block& block, const SampleTask& task) {
   const std::int64_t r = block.index();
   const SampleRow row{task.logits + r * task.vocabulary, task.allowed[r], task.end_allowed[r] != 0,
                       task.inverse_temperature * log2_e};
-  const SampleScratch s = lay_out(block, task.vocabulary);
+  const SampleScratch s = lay_out(block, task);
   const int chunks = sample_chunks(task.vocabulary);
   sum_chunks(block, task, row, s);
 
@@ -377,7 +414,7 @@ SHOAL_DEVICE void sample(Block& block, const SampleTask& task) {
   const double total = s.real_sums[chunks - 1] + end_weight(task, row, real_top);
   double end = row.end_allowed ? end_weight(task, row, top) : 0.0;
 
-  const bool truncated = task.top_k > 0 || task.top_p < 1.0 || task.min_p > 0.0;
+  const bool truncated = truncates(task);
   if (!truncated && block.thread() == 0) *s.threshold = {};
   block.sync();
   if (!truncated)
