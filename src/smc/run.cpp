@@ -32,9 +32,6 @@ void add(const MigrationStats& stats, MigrationStats* total) {
   total->bytes += stats.bytes;
 }
 
-/// In token steps: on a CPU about what a pass takes, however few its rows.
-constexpr double longest_patience = 0.25;
-
 /// The state of one run on one rank.
 class Run {
  public:
@@ -48,6 +45,7 @@ class Run {
         observer_(is_root_ ? attachments.observer : nullptr),
         checkpointer_(is_root_ ? attachments.checkpointer : nullptr),
         start_(attachments.start),
+        patience_(options.patience),
         in_blocks_(weighed_in_blocks(options)),
         selection_(in_blocks_ ? select_in_blocks(options, transport)
                               : select_in_vectors(options, potentials.size(), transport)) {}
@@ -97,6 +95,7 @@ class Run {
   Observer* observer_;
   Checkpointer* checkpointer_;
   const RunState* start_;  ///< or null
+  double patience_;        ///< with what travels, in token steps
   bool in_blocks_;
   std::unique_ptr<Selection> selection_;
   bool observed_ = false;       ///< some rank has an observer
@@ -114,7 +113,6 @@ class Run {
   std::optional<Migration> migration_;  ///< the last one
   MigrationStats moved_;                ///< in all
   double step_s_ = 0.0;                 ///< a token step of the last batch took
-  double patience_ = longest_patience;  ///< with what travels, in token steps
   Stopwatch clock_;
   double seconds_before_ = 0.0;  ///< as tokens_before_
   PhaseTimes times_;             ///< without those that the decoder keeps
@@ -352,12 +350,9 @@ std::uint64_t Run::migrate(const Offspring& offspring) {
   return static_cast<std::uint64_t>(std::accumulate(ballot.bytes.begin(), ballot.bytes.end(), 0.0));
 }
 
-/// Who goes on at once decodes those who come late in passes of their own, each of which reads all weights again. So
-/// wait a little first, where that has paid before.
 void Run::linger() {
-  constexpr double shortest_s = 1e-4;
-  if (patience_ * step_s_ < shortest_s) return;
-  patience_ = migration_->linger(patience_ * step_s_) ? longest_patience : patience_ / 2;
+  if (patience_ == 0.0) return;
+  patience_ = migration_->linger(patience_ * step_s_) ? options_.patience : patience_ / 2;
 }
 
 /// Writes the state at the start of the current batch, unless that has been done.
