@@ -94,7 +94,8 @@ class MpiTransport::Voyage final : public smc::Shipment {
   }
   void wait(const std::function<bool()>& stop) override {
     const auto look = transport_->vigil();
-    for (const Pause pause(transport_->links_->idle); !arrived() && !stop(); pause.rest()) look();
+    const auto done = [&] { return all_done(incoming_) && all_done(outgoing_); };
+    for (const Pause pause(transport_->links_->idle); !done() && !stop(); pause.rest()) look();
   }
   std::vector<std::string> take() override {
     std::vector<std::string> taken;

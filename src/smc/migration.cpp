@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "base/stopwatch.hpp"
 #include "smc/context_rebuild.hpp"
 
 namespace shoal::smc {
@@ -226,6 +227,14 @@ bool Migration::poll() {
 void Migration::wait(const std::function<bool()>& stop) {
   if (shipment_) shipment_->wait(stop);
   (void)poll();
+}
+
+bool Migration::linger(double seconds) {
+  if (!shipment_) return true;
+  const Stopwatch watch;
+  bool late = false;
+  shipment_->wait([&] { return late = watch.seconds() >= seconds; });
+  return !late;
 }
 
 void Migration::fill_contexts() {

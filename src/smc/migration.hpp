@@ -27,7 +27,7 @@ std::vector<Birth> births_on(Rank rank, std::span<const LogicalId> ancestors, st
 ///   1. construct: packs the particles that leave
 ///   2. trade: exchanges them, asks for blocks; waits for other ranks, but only as long as small messages take
 ///   3. ship: sends the blocks; only if no rank has failed before
-///   4. poll or wait, until arrived
+///   4. linger, poll or wait, until arrived
 class Migration {
  public:
   /// @param transfers at least those from and to this rank; grouped by sender, then receiver
@@ -48,6 +48,9 @@ class Migration {
   /// Whether the contexts of all arrivals are there; fills them in. Never blocks.
   bool poll();
   void wait(const std::function<bool()>& stop);
+  /// Waits up to so long for what travels from and to this rank.
+  /// @return whether that was long enough
+  bool linger(double seconds);
 
  private:
   /// What travels between this rank and one other.

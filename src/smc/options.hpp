@@ -33,6 +33,9 @@ struct Options {
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
   double spare = 0.1;          ///< a rank may hold this much more than its even share before particles leave it
   Migrate migrate = Migrate::key_values;
+  /// How long ranks wait for what travels before they go on decoding, in token steps; less where that has not been long
+  /// enough. Who comes late is decoded in passes of its own, which take on a CPU about so long however few their rows.
+  double patience = 0.25;
   /// Parts in which a rank's contexts are computed where the processor draws by itself: potentials and bookkeeping of
   /// one run on the CPU beside the next one's pass. The answer does not depend on it.
   int micro_batches = 1;

@@ -45,6 +45,7 @@ class Run {
         observer_(is_root_ ? attachments.observer : nullptr),
         checkpointer_(is_root_ ? attachments.checkpointer : nullptr),
         start_(attachments.start),
+        patience_(options.patience),
         in_blocks_(weighed_in_blocks(options)),
         selection_(in_blocks_ ? select_in_blocks(options, transport)
                               : select_in_vectors(options, potentials.size(), transport)) {}
@@ -78,6 +79,7 @@ class Run {
   [[nodiscard]] BatchRecord start_record(const Ballot& ballot, const Decision& decision);
   void resample(double log_weight, BatchRecord* record);
   std::uint64_t migrate(const Offspring& offspring);
+  void linger();
   void save();
   void publish(BatchRecord* record);
   RunResult finish(const Ballot& ballot, const Decision& decision);
@@ -93,6 +95,7 @@ class Run {
   Observer* observer_;
   Checkpointer* checkpointer_;
   const RunState* start_;  ///< or null
+  double patience_;        ///< with what travels, in token steps
   bool in_blocks_;
   std::unique_ptr<Selection> selection_;
   bool observed_ = false;       ///< some rank has an observer
@@ -109,6 +112,7 @@ class Run {
   std::uint64_t tokens_at_start_ = 0;   ///< drawn by this rank up to the start of the batch
   std::optional<Migration> migration_;  ///< the last one
   MigrationStats moved_;                ///< in all
+  double step_s_ = 0.0;                 ///< a token step of the last batch took
   Stopwatch clock_;
   double seconds_before_ = 0.0;  ///< as tokens_before_
   PhaseTimes times_;             ///< without those that the decoder keeps
@@ -211,6 +215,7 @@ Ballot Run::decode_batch() {
 /// others.
 void Run::decode_tokens(Ballot* ballot) {
   const auto batch_size = static_cast<std::size_t>(options_.batch_size);
+  const Stopwatch watch;
   for (;;) {
     receive(ballot);
     const auto [most, least, made] = population_->progress();
@@ -222,6 +227,7 @@ void Run::decode_tokens(Ballot* ballot) {
   if (checkpointed_)
     ballot->checkpoint = take_checkpoint_request() || (checkpointer_ && checkpointer_->due()) ? 1.0 : 0.0;
   const Population::Progress progress = population_->progress();
+  step_s_ = watch.seconds() / static_cast<double>(std::max<std::size_t>(1, progress.most));
   ballot->steps = static_cast<double>(progress.most);
   ballot->minus_limit = -static_cast<double>(progress.least.value_or(batch_size));
   decoder_->evaluate_expensive(&*population_, steps_ + static_cast<std::uint32_t>(progress.most));
@@ -340,7 +346,13 @@ std::uint64_t Run::migrate(const Offspring& offspring) {
   ballot.bytes[static_cast<std::size_t>(transport_->rank().value())] = static_cast<double>(migration_->bytes());
   settle(&ballot);
   migration_->ship();
+  linger();
   return static_cast<std::uint64_t>(std::accumulate(ballot.bytes.begin(), ballot.bytes.end(), 0.0));
+}
+
+void Run::linger() {
+  if (patience_ == 0.0) return;
+  patience_ = migration_->linger(patience_ * step_s_) ? options_.patience : patience_ / 2;
 }
 
 /// Writes the state at the start of the current batch, unless that has been done.

@@ -61,7 +61,7 @@ class Shipment {
   /// Whether all that this rank is to receive has come, and its own blocks have left. Never blocks; lets MPI go on with
   /// what travels.
   virtual bool arrived() = 0;
-  /// Returns once all has come, or once @p stop, called now and then, returns true.
+  /// Returns once all has come and this rank's own has left, or once @p stop, called now and then, returns true.
   virtual void wait(const std::function<bool()>& stop) = 0;
   /// What has come, in the order in which it was asked for.
   virtual std::vector<std::string> take() = 0;

@@ -102,10 +102,15 @@ class Watched {
   std::map<std::thread::id, std::vector<int>> lengths_;
 };
 
-RunResult run_two_batches(const LanguageModel& model, Transport& transport) {
+RunResult run_two_batches(const LanguageModel& model, Transport& transport, double patience = 0.0) {
   const std::vector<PotentialPtr> potentials{test::likes_a()};
   return run(model, {}, potentials,
-             {.particles = 40, .batch_size = batch_size, .max_tokens = 2 * batch_size, .ess_threshold = 2.0, .seed = 3},
+             {.particles = 40,
+              .batch_size = batch_size,
+              .max_tokens = 2 * batch_size,
+              .ess_threshold = 2.0,
+              .patience = patience,
+              .seed = 3},
              transport);
 }
 
@@ -142,6 +147,19 @@ TEST(Migration, ThoseWhoStayDecodeWhileOthersTravel) {
                 second_batch(std::min(delay, batch_size)))
           << "delay " << delay;
     }
+  }
+}
+
+TEST(Migration, ThoseWhoArePatientWaitForWhatTravels) {
+  Watched watched;
+  const test::ToyModel model = watched.model();
+  const auto outcomes = test::run_on_ranks(
+      {test::no_deadline, test::no_deadline}, [&](Transport& t) { return run_two_batches(model, t, 1e9); }, 1000);
+  for (const auto& outcome : outcomes) ASSERT_EQ(outcome.message(), "");
+  EXPECT_GT(outcomes[0].result.migration.sent, 0U);
+  for (const auto& lengths : watched.lengths()) {
+    ASSERT_GT(lengths.size(), static_cast<std::size_t>(batch_size));
+    EXPECT_EQ(std::vector<int>(lengths.begin() + batch_size, lengths.end()), second_batch(0));
   }
 }
 
