@@ -34,15 +34,21 @@ class ProductsOfAStep {
     y_.resize(rows * static_cast<std::size_t>(std::max(c.vocabulary_size, 2 * c.intermediate_size)));
   }
 
-  /// Seconds for one step, the best of @p repetitions.
-  double seconds(int rows, int repetitions) {
-    double best = 1e300;
+  struct Seconds {
+    double best, mean;
+  };
+  /// For one step, over @p repetitions.
+  Seconds measure(int rows, int repetitions) {
+    Seconds step{1e300, 0.0};
     for (int i = 0; i <= repetitions; ++i) {
       const Stopwatch watch;
       for (const auto& matrix : matrices_) matrix->multiply(x_.data(), rows, y_.data());
-      if (i > 0) best = std::min(best, watch.seconds());  // the first one compiles
+      if (i == 0) continue;  // compiles
+      const double seconds = watch.seconds();
+      step.best = std::min(step.best, seconds);
+      step.mean += seconds / repetitions;
     }
-    return best;
+    return step;
   }
   [[nodiscard]] double flops(int rows) const { return 2.0 * rows * static_cast<double>(elements_); }
 

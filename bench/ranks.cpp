@@ -145,9 +145,9 @@ class Comparison {
       alone([&] { least(prefill(), counts, &prefill_alone_); });
       MPI_Barrier(MPI_COMM_WORLD);
       least(prefill(), counts, &prefill_together_);
-      alone([&] { least(products_.seconds(settings_.particles, 2), counts, &products_alone_); });
+      alone([&] { least(products_.measure(settings_.particles, 2).best, counts, &products_alone_); });
       MPI_Barrier(MPI_COMM_WORLD);
-      least(products_.seconds(share_, 2), counts, &products_together_);
+      least(products_.measure(share_, 2).best, counts, &products_together_);
     }
     report();
   }
