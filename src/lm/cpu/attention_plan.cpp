@@ -54,7 +54,6 @@ AttentionPlan::AttentionPlan(std::span<const AttentionQuery> queries, int togeth
     for (const std::size_t part : {std::size_t{0}, block_positions * row_bytes})  // as they are used: keys, then values
       for (std::size_t q = first_query_.back(); q < i; ++q)
         add_pieces(queries[q], q > 0 ? &queries[q - 1] : nullptr, part, row_bytes);
-    pieces_.resize(std::min(pieces_.size(), pieces_begin.back() + most_fetched / fetched_at_once));
   }
   pieces_begin.push_back(pieces_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {

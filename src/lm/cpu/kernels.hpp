@@ -45,9 +45,9 @@ struct AttentionGroup {
   int piece_count = 0;
 };
 /// Bytes of a piece.
-inline constexpr std::size_t fetched_at_once = 256;
-/// Bytes of a group's pieces, at most: well below the size of the second-level cache.
-inline constexpr std::size_t most_fetched = std::size_t{256} << 10U;
+inline constexpr std::size_t fetched_at_once = 128;
+/// Pieces of the next group that are fetched while one is computed; the others follow as it goes on.
+inline constexpr int pieces_ahead = 128;
 
 /// One head's queries of a group against the keys and values of their sequences.
 /// Of a block, the head's part at @p offset holds the keys of its 16 positions, then the values, in the kernels' order.
