@@ -8,9 +8,11 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "lm/cpu/attention_plan.hpp"
 #include "lm/cpu/kernels_by_isa.hpp"
 #include "lm/cpu/matmul.hpp"
 
@@ -240,9 +242,17 @@ struct Head {
     assign(x, &to);
     return to_double(to);
   }
-  [[nodiscard]] AttentionTask<T> task(const std::vector<float>& query, T* out) const {
-    return {query.data(), blocks.data(), 32, first, count, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim)),
-            out};
+  [[nodiscard]] AttentionPlan plan() const {
+    const AttentionQuery query{blocks.data(), first, count};
+    return {std::span(&query, 1), 1, static_cast<std::size_t>(head_dim) * sizeof(T)};
+  }
+  [[nodiscard]] AttentionTask<T> task(const AttentionPlan& plan, const std::vector<float>& query, T* out) const {
+    return {
+        &plan.groups().front(), {query.data()}, {out}, 32, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim))};
+  }
+  void attend(const Kernels<T>& kernels, const std::vector<float>& query, T* out) const {
+    const AttentionPlan alone = plan();
+    kernels.attend(task(alone, query, out), nullptr);
   }
   [[nodiscard]] std::vector<double> attend(const std::vector<float>& query) const {
     std::vector<double> scores;
@@ -315,7 +325,7 @@ TYPED_TEST(KernelsTest, AttentionFollowsItsFormula) {
 
       const auto found =
           this->same_for_all(static_cast<std::size_t>(head_dim),
-                             [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+                             [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); });
 
       this->expect_close(found, head.attend(query), 4 * this->rounding);
     }
@@ -329,7 +339,7 @@ TYPED_TEST(KernelsTest, AttentionSeesOnlyItsWindow) {
       const auto query = normal(32, 9);
 
       const auto found =
-          this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+          this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); });
 
       this->expect_close(found, head.attend(query), 4 * this->rounding);
     }
@@ -342,7 +352,7 @@ TYPED_TEST(KernelsTest, BlocksBeforeTheWindowAreNotRead) {
   const auto query = normal(32, 9);
 
   const auto found =
-      this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+      this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); });
 
   this->expect_close(found, head.attend(query), 4 * this->rounding);
 }
@@ -350,19 +360,113 @@ TYPED_TEST(KernelsTest, BlocksBeforeTheWindowAreNotRead) {
 TYPED_TEST(KernelsTest, FetchingTheNextRowChangesNothing) {
   for (const int positions : {1, 40, 600}) {
     const Head<TypeParam> head(positions, 64, 1.0F), other(positions, 64, 1.0F);
-    auto next = head.blocks;
-    for (std::size_t block = next.size() / 2; block < next.size(); ++block) next[block] = other.blocks[block];
     const auto query = normal(64, 9);
+    const AttentionPlan plan = head.plan(), next_plan = other.plan();
 
     const auto found = this->same_for_all(64, [&](const auto& kernels, TypeParam* out) {
-      auto task = head.task(query, out);
-      task.next = next.data();
-      kernels.attend(task);
+      const AttentionTask<TypeParam> next = other.task(next_plan, query, nullptr);
+      kernels.attend(head.task(plan, query, out), &next);
     });
 
-    EXPECT_EQ(found, this->same_for_all(
-                         64, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); }));
+    EXPECT_EQ(found,
+              this->same_for_all(64, [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); }));
   }
+}
+
+/// Sequences that grew from one another: each has the blocks of an earlier one up to some position, then its own.
+template <class T>
+class Family {
+ public:
+  /// @param sight positions that a query sees at the most
+  Family(std::uint64_t seed, int members, int heads, int head_dim, int sight)
+      : generator_(seed), head_dim_(head_dim), query_values_(normal(std::size_t(members * heads * head_dim), seed)) {
+    for (int m = 0; m < members; ++m) {
+      const int positions = m % 3 == 1 ? positions_.back() + below(2) : 1 + below(below(4) == 0 ? 1200 : 90);
+      grow(positions);
+      positions_.push_back(positions);
+    }
+    for (int m = 0; m < members; ++m)
+      for (int h = 0; h < heads; ++h)
+        queries_.push_back({tables_[std::size_t(m)].data(), std::max(0, positions_[std::size_t(m)] - sight),
+                            positions_[std::size_t(m)]});
+  }
+  [[nodiscard]] AttentionPlan plan(int together) const {
+    return {queries_, together, static_cast<std::size_t>(head_dim_) * sizeof(T)};
+  }
+  [[nodiscard]] std::size_t outputs() const { return query_values_.size(); }
+  /// Each group with the next one fetched.
+  void attend(const Kernels<T>& kernels, const AttentionPlan& plan, T* out) const {
+    for (std::size_t g = 0; g < plan.groups().size(); ++g) {
+      if (g + 1 == plan.groups().size()) return kernels.attend(task(plan, g, out), nullptr);
+      const AttentionTask<T> next = task(plan, g + 1, out);
+      kernels.attend(task(plan, g, out), &next);
+    }
+  }
+
+ private:
+  static constexpr std::size_t offset = 48;
+
+  int below(int n) { return static_cast<int>(generator_() % static_cast<std::uint64_t>(n)); }
+  void grow(int positions) {
+    std::vector<const std::byte*> table;
+    if (!tables_.empty()) {  // most often like the one before
+      table = tables_[below(4) == 0 ? std::size_t(below(static_cast<int>(tables_.size()))) : tables_.size() - 1];
+      if (below(3) != 0) table.resize(std::size_t(below(static_cast<int>(table.size()) + 1)));
+    }
+    while (table.size() < std::size_t((positions + block_positions - 1) / block_positions))
+      table.push_back(new_block());
+    tables_.push_back(std::move(table));
+  }
+  const std::byte* new_block() {
+    auto& block = storage_.emplace_back(offset + std::size_t(2 * block_positions * head_dim_));
+    for (int p = 0; p < block_positions; ++p) {
+      const auto row = normal(std::size_t(2 * head_dim_), generator_());
+      T* const keys = block.data() + offset;
+      kernels<T>().store_key(row.data(), head_dim_, p, keys);
+      kernels<T>().store_value(row.data() + head_dim_, head_dim_, p, keys + block_positions * head_dim_);
+    }
+    return reinterpret_cast<const std::byte*>(block.data());
+  }
+  AttentionTask<T> task(const AttentionPlan& plan, std::size_t group, T* out) const {
+    AttentionTask<T> task{&plan.groups()[group], {}, {}, offset, head_dim_, 0.3F};
+    for (int q = 0; q < task.group->count; ++q) {
+      const auto at = (plan.first_query(group) + std::size_t(q)) * std::size_t(head_dim_);
+      task.queries[q] = query_values_.data() + at;
+      task.out[q] = out + at;
+    }
+    return task;
+  }
+
+  std::mt19937_64 generator_;
+  int head_dim_;
+  std::vector<float> query_values_;
+  std::vector<int> positions_;
+  std::vector<std::vector<T>> storage_;
+  std::vector<std::vector<const std::byte*>> tables_;
+  std::vector<AttentionQuery> queries_;
+};
+
+TYPED_TEST(KernelsTest, AQuerysBitsDoNotDependOnItsGroup) {
+  std::uint64_t seed = 0;
+  for (const int head_dim : {16, 48, 64, 80, 128})
+    for (const int heads : {1, 3, 7})
+      for (const int sight : {1 << 30, 40, 600})
+        for (const int members : {1, 2, 7, 40 / heads}) {
+          const Family<TypeParam> family(++seed, members, heads, head_dim, sight);
+          const AttentionPlan alone = family.plan(1);
+
+          const auto expected = this->same_for_all(
+              family.outputs(), [&](const auto& kernels, TypeParam* out) { family.attend(kernels, alone, out); });
+
+          for (int together = 2; together <= attention_queries; ++together) {
+            const AttentionPlan plan = family.plan(together);
+            EXPECT_EQ(this->same_for_all(family.outputs(), [&](const auto& kernels,
+                                                               TypeParam* out) { family.attend(kernels, plan, out); }),
+                      expected)
+                << "head dimension " << head_dim << ", " << heads << " heads, sight " << sight << ", " << members
+                << " sequences, groups of " << together;
+          }
+        }
 }
 
 TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {
@@ -371,7 +475,7 @@ TYPED_TEST(KernelsTest, AttentionStandsExtremeScores) {
     const auto query = normal(64, 9);
 
     const auto found =
-        this->same_for_all(64, [&](const auto& kernels, TypeParam* out) { kernels.attend(head.task(query, out)); });
+        this->same_for_all(64, [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); });
 
     this->expect_close(found, head.attend(query), 4 * this->rounding + 1e-3);
   }
@@ -387,7 +491,7 @@ TYPED_TEST(KernelsTest, ANotANumberInTheKeysIsNotHidden) {
 
     for (const auto& [name, kernels] : tables<TypeParam>()) {
       std::vector<TypeParam> out(32);
-      kernels->attend(head.task(query, out.data()));
+      head.attend(*kernels, query, out.data());
       EXPECT_TRUE(std::isnan(to_double(out[0]))) << name << ", position " << bad;
     }
   }

@@ -14,22 +14,52 @@ namespace shoal::lm::cpu {
 /// Positions per key/value block; block i of a sequence holds positions 16 i .. 16 i + 15.
 inline constexpr int block_positions = 16;
 inline constexpr int max_head_dim = 256;
+/// Queries whose attention is computed together, at most.
+inline constexpr int attention_queries = 4;
 
-/// One query head of one row against the keys and values of its sequence.
+/// What one query sees of its sequence.
+struct AttentionQuery {
+  const std::byte* const* blocks;
+  int first;      ///< position that it sees
+  int positions;  ///< of the sequence up to it, more than first
+};
+
+/// Queries of a group that see the same of the positions [begin, end).
+struct AttentionSegment {
+  int query;  ///< first of them
+  int queries;
+  int begin;
+  int end;
+};
+
+/// Queries of one key/value head that begin in the same block: several rows', several heads' of one row, or both.
+/// Made by AttentionPlan.
+struct AttentionGroup {
+  AttentionQuery queries[attention_queries];
+  int count = 0;
+  /// Together all that the queries see; a query's in the order of their positions.
+  AttentionSegment segments[2 * attention_queries];
+  int segment_count = 0;
+  /// Where parts of the blocks begin that the group before does not see; the head's offset comes on top.
+  const std::byte* const* pieces = nullptr;
+  int piece_count = 0;
+};
+/// Bytes of a piece.
+inline constexpr std::size_t fetched_at_once = 128;
+/// Pieces of the next group that are fetched while one is computed; the others follow as it goes on.
+inline constexpr int pieces_ahead = 128;
+
+/// One head's queries of a group against the keys and values of their sequences.
 /// Of a block, the head's part at @p offset holds the keys of its 16 positions, then the values, in the kernels' order.
-/// In bf16 the query and the softmax's weights are rounded too, as Hugging Face does.
+/// In bf16 the queries and the softmax's weights are rounded too, as Hugging Face does.
 template <class T>
 struct AttentionTask {
-  const float* query;  ///< [head_dim]
-  const std::byte* const* blocks;
-  std::size_t offset;  ///< in elements
-  int first;           ///< position that the row sees
-  int positions;       ///< of the sequence up to the row, more than first
-  int head_dim;        ///< multiple of 16, at most max_head_dim
+  const AttentionGroup* group;
+  const float* queries[attention_queries];  ///< [head_dim] each
+  T* out[attention_queries];                ///< [head_dim] each
+  std::size_t offset;                       ///< in elements
+  int head_dim;                             ///< multiple of 16, at most max_head_dim
   float scale;
-  T* out;  ///< [head_dim]
-  /// Of the row whose same head is computed next, at least as many: fetched meanwhile. Null if there is none.
-  const std::byte* const* next = nullptr;
 };
 
 /// Some rows times 16 columns of a matrix, for processors on which no library keeps a row's bits.
@@ -80,8 +110,10 @@ struct Kernels {
   /// One head's key or value of one position; @p keys and @p values as AttentionTask describes them.
   void (*store_key)(const float* key, int head_dim, int slot, T* keys);
   void (*store_value)(const float* value, int head_dim, int slot, T* values);
-  /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018).
-  void (*attend)(const AttentionTask<T>& task);
+  /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018). A query's bits do not
+  /// depend on which others its group has.
+  /// @param next what is computed next, fetched from memory meanwhile; null if that is nothing
+  void (*attend)(const AttentionTask<T>& task, const AttentionTask<T>* next);
   void (*multiply)(const PanelTask<T>& task);
   /// out = round(x / scale) + 128, where scale = max |x| / 127; n a multiple of 16. @return scale
   float (*round_row)(const T* x, int n, std::uint8_t* out);

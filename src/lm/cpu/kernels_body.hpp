@@ -109,24 +109,28 @@ SHOAL_KERNEL float maximum(Floats x) {
 /// Registers that are computed side by side: each alone would wait for its last operation at every step.
 constexpr int abreast = 4;
 
-/// exp(x) for |x| <= 87, saturating beyond: reduction to |r| <= ln2/2, polynomial of degree 7, scaling by 2^k.
+/// exp(x) for |x| <= 87: reduction to |r| <= ln2/2, polynomial of degree 7, scaling by 2^k.
 template <int registers>
-SHOAL_KERNEL void exponential(Floats (&x)[registers]) {
+SHOAL_KERNEL void exponential_in_range(Floats (&x)[registers]) {
   constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
   Floats shifted[registers], r[registers], p[registers];
-  for (int i = 0; i < registers; ++i) x[i] = larger(Floats{} - 87.0F, x[i]);
-  for (int i = 0; i < registers; ++i) x[i] = smaller(Floats{} + 87.0F, x[i]);
   for (int i = 0; i < registers; ++i) shifted[i] = x[i] * 0x1.715476p0F + shift;
   for (int i = 0; i < registers; ++i) r[i] = x[i] - (shifted[i] - shift) * 0x1.62e4p-1F;
   for (int i = 0; i < registers; ++i) r[i] -= (shifted[i] - shift) * 0x1.7f7d1cp-20F;
   for (int i = 0; i < registers; ++i) p[i] = r[i] * (1.0F / 5040) + 1.0F / 720;
-  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 120;
-  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 24;
-  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 1.0F / 6;
-  for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + 0.5F;
+  for (const float c : {1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F})
+    for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + c;
   for (int i = 0; i < registers; ++i) p[i] = 1.0F + (r[i] + r[i] * r[i] * p[i]);
   for (int i = 0; i < registers; ++i)
     x[i] = p[i] * reinterpret_cast<Floats>((reinterpret_cast<Words>(shifted[i]) << 23U) + (127U << 23U));
+}
+
+/// Saturates beyond.
+template <int registers>
+SHOAL_KERNEL void exponential(Floats (&x)[registers]) {
+  for (int i = 0; i < registers; ++i) x[i] = larger(Floats{} - 87.0F, x[i]);
+  for (int i = 0; i < registers; ++i) x[i] = smaller(Floats{} + 87.0F, x[i]);
+  exponential_in_range(x);
 }
 
 SHOAL_KERNEL Floats exponential(Floats x) {
@@ -209,6 +213,15 @@ void add(const float* from, int n, float* to) {
 /// how long it is.
 constexpr int window = 512;
 
+/// Queries whose products with the same keys and values are computed at once: as many as registers can hold.
+#ifdef __AVX512F__
+constexpr int queries_at_once = 4;
+#else
+constexpr int queries_at_once = 1;
+#endif
+/// Vectors of their weighted values that registers hold meanwhile.
+constexpr int value_tile(int queries) { return queries > 2 ? 2 : 4; }
+
 SHOAL_KERNEL Floats keep_first(Floats x, int count) {
   const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return index < static_cast<float>(count) ? x : Floats{} - infinity;
@@ -217,12 +230,6 @@ SHOAL_KERNEL Floats keep_first(Floats x, int count) {
 SHOAL_KERNEL Floats drop_first(Floats x, int count) {
   const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return index < static_cast<float>(count) ? Floats{} - infinity : x;
-}
-
-/// The head's keys in the block that holds @p position; its values follow them.
-template <class T>
-SHOAL_KERNEL const T* keys_at(const AttentionTask<T>& task, int position) {
-  return reinterpret_cast<const T*>(task.blocks[position / lanes]) + task.offset;
 }
 
 // Keys lie as [16][head_dim], and so do values in single precision. In bf16 the values of two neighbours lie together,
@@ -297,84 +304,112 @@ SHOAL_KERNEL Pairs load_half(const Bf16* from) {
 #endif
 }
 
-/// Brings the blocks that only the next row has from memory to the second-level cache: some lines with each four keys
-/// or values of the row at hand, so that memory is busy all the time. (Without, a row of 100 positions waits for half
-/// of its time; the first-level cache awaits too few lines at once.)
+SHOAL_KERNEL int smaller(int a, int b) { return a < b ? a : b; }
+
+/// Brings what the group before did not see from memory to the caches, some lines now and then, always a little ahead,
+/// so that memory is busy all the time: a task's first pieces come while the task before is computed. (Without, a row
+/// of 100 positions waits for half of its time.)
 template <class T>
 class Prefetcher {
  public:
-  explicit SHOAL_METHOD Prefetcher(const AttentionTask<T>& task)
-      : offset_(static_cast<std::ptrdiff_t>(task.offset * sizeof(T))),
-        lines_(2 * lanes * task.head_dim * static_cast<int>(sizeof(T)) / line) {
-    if (task.next == nullptr) return;
-    const int first = task.first / lanes;
-    const int end = (task.positions + lanes - 1) / lanes;
-    int block = end;
-    while (block > first && task.next[block - 1] != task.blocks[block - 1]) --block;
-    block_ = task.next + block;
-    end_ = task.next + end;
-    const int times = (task.positions - first * lanes) / 4 * 2;
-    at_once_ = (end - block) * lines_ / (times + 1) + 1;
-    begin_block();
+  SHOAL_METHOD Prefetcher(const AttentionTask<T>& task, const AttentionTask<T>* next) {
+    const int ahead = smaller(pieces_ahead, task.group->piece_count);
+    now_ = {task.group->pieces + ahead, task.group->pieces + task.group->piece_count, task.offset * sizeof(T)};
+    int count = task.group->piece_count - ahead;
+    if (next != nullptr) {
+      const int first = smaller(pieces_ahead, next->group->piece_count);
+      then_ = {next->group->pieces, next->group->pieces + first, next->offset * sizeof(T)};
+      count += first;
+      for (int q = 0; q < next->group->count; ++q)
+        for (int d = 0; d < next->head_dim; d += lanes) __builtin_prefetch(next->queries[q] + d);
+    }
+    rate_ = count * one / calls(task) + 1;
   }
   SHOAL_METHOD void fetch() {
-    for (int i = 0; i < at_once_ && left_ > 0; ++i) {
-      __builtin_prefetch(at_, 0, 2);
-      at_ += line;
-      if (--left_ == 0) begin_block();
+    for (due_ += rate_; due_ >= one; due_ -= one) {
+      if (now_.begin == now_.end) {
+        if (then_.begin == then_.end) return;
+        now_ = then_;
+        then_.begin = then_.end;
+      }
+      const std::byte* const from = *now_.begin++ + now_.offset;
+      for (std::size_t at = 0; at < fetched_at_once; at += 64) __builtin_prefetch(from + at);
     }
   }
 
  private:
-  static constexpr int line = 64;
+  struct Pieces {
+    const std::byte* const* begin = nullptr;
+    const std::byte* const* end = nullptr;
+    std::size_t offset = 0;
+  };
+  static constexpr int one = 256;
 
-  SHOAL_METHOD void begin_block() {
-    if (block_ == end_) return;
-    at_ = *block_++ + offset_;
-    left_ = lines_;
+  /// How often fetch() is going to be called, about.
+  static SHOAL_METHOD int calls(const AttentionTask<T>& task) {
+    const AttentionGroup& group = *task.group;
+    int count = 1;
+    for (int i = 0; i < group.segment_count; ++i) {
+      const AttentionSegment& segment = group.segments[i];
+      const int passes = 1 + task.head_dim / (value_tile(smaller(segment.queries, queries_at_once)) * lanes);
+      count += (segment.end - segment.begin + 3) / 4 * passes;
+    }
+    for (int q = 0; q < group.count; ++q)
+      count += (group.queries[q].positions - group.segments[0].begin) / (2 * lanes) + 4;
+    return count;
   }
 
-  std::ptrdiff_t offset_;
-  int lines_;  ///< of the head's keys and values in a block
-  const std::byte* const* block_ = nullptr;
-  const std::byte* const* end_ = nullptr;
-  const std::byte* at_ = nullptr;
-  int left_ = 0;  ///< lines of the block
-  int at_once_ = 0;
+  Pieces now_, then_;
+  int rate_ = 0;  ///< pieces per call, in 1 / one
+  int due_ = 0;
 };
 
-/// Products of the query with 4 positions' keys: 4 partial sums of the first, of the second, ...
-template <class T>
-SHOAL_KERNEL Floats dot_4_keys(const T* query, const T* keys, int head_dim) {
+/// What there is of one query while its keys and values are visited.
+template <int most, class T>
+struct Query {
+  T query[most];
+  Floats scores[window / lanes];  ///< of the window
+  T weights[window];
+  Floats even[most / lanes];  ///< of the window's values, apart for speed
+  Floats odd[most / lanes];
+  Floats sums[most / lanes];
+  Floats totals;
+  float top;
+  Floats unused[4];  ///< lest queries lie 4 KiB apart: the processor takes such addresses for the same at first
+};
+
+/// Products of queries with 4 positions' keys: of each query, 4 partial sums for the first key, for the second, ...
+/// @param partial every fourth is written
+template <int count, int most, class T>
+SHOAL_KERNEL void dot_4_keys(const Query<most, T>* queries, const T* keys, int head_dim, Floats* partial) {
   constexpr int width = sizeof(Floats) / sizeof(T);
-  Floats s[4]{};
+  Floats s[count][4]{};
   int d = 0;
   for (; d + width <= head_dim; d += width)
-    for (int i = 0; i < 4; ++i)
-      s[i] = add_products(s[i], load_operands(query + d), load_operands(keys + i * head_dim + d));
+    for (int i = 0; i < 4; ++i) {
+      const auto key = load_operands(keys + i * head_dim + d);
+      for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_operands(queries[q].query + d), key);
+    }
   if constexpr (width > lanes)
     if (d < head_dim)
-      for (int i = 0; i < 4; ++i) s[i] = add_products(s[i], load_half(query + d), load_half(keys + i * head_dim + d));
+      for (int i = 0; i < 4; ++i) {
+        const auto key = load_half(keys + i * head_dim + d);
+        for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_half(queries[q].query + d), key);
+      }
   const auto fold = [](Floats a, Floats b) {
     return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
   };
-  const Floats a = fold(s[0], s[1]);
-  const Floats b = fold(s[2], s[3]);
-  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  for (int q = 0; q < count; ++q) {
+    const Floats a = fold(s[q][0], s[q][1]);
+    const Floats b = fold(s[q][2], s[q][3]);
+    partial[4 * q] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+                     __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  }
 }
 
-/// Dot products of the query with the keys of a block's first @p count positions; beyond them anything. Each in the
-/// order of sum().
-template <class T>
-SHOAL_KERNEL Floats dot_keys(const T* query, const T* keys, int head_dim, int count, Prefetcher<T>* next) {
-  Floats s[4]{};
-  for (int i = 0; i < 4; ++i)
-    if (4 * i < count) {
-      s[i] = dot_4_keys(query, keys + 4 * i * head_dim, head_dim);
-      next->fetch();
-    }
+/// Sums of 4 times 4 keys' partial sums; each in the order of sum().
+SHOAL_KERNEL Floats sum_partial(const Floats* s) {
   const auto fold = [](Floats a, Floats b) {
     return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
            __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
@@ -386,111 +421,246 @@ SHOAL_KERNEL Floats dot_keys(const T* query, const T* keys, int head_dim, int co
   return __builtin_shufflevector(sums, sums, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
-/// @return the largest score
+/// Some queries of a group and what of their sequences they see together: positions [begin, end).
 template <class T>
-SHOAL_KERNEL float score_window(const AttentionTask<T>& task, const T* query, int begin, int end, Prefetcher<T>* next,
-                                Floats* scores) {
-  Floats top = Floats{} - infinity;
-  for (int p = begin; p < end; p += lanes) {
-    const Floats dots = dot_keys(query, keys_at(task, p), task.head_dim, end - p, next);
-    *scores = keep_first(dots * task.scale, end - p);
-    if (p < task.first) *scores = drop_first(*scores, task.first - p);
-    top = larger(*scores++, top);
+struct Stretch {
+  const AttentionQuery* queries;
+  std::size_t offset;
+  int head_dim;
+  int begin;
+  int end;
+
+  /// The head's keys in the block that holds @p position; its values follow them.
+  [[nodiscard]] SHOAL_METHOD const T* keys(int position) const {
+    return reinterpret_cast<const T*>(queries->blocks[position / lanes]) + offset;
   }
-  return maximum(top);
+  [[nodiscard]] SHOAL_METHOD const T* values(int position) const { return keys(position) + head_dim * lanes; }
+};
+
+/// Scores of the stretch's positions.
+/// @param window_begin position of the queries' first score
+template <int count, int most, class T>
+SHOAL_KERNEL void score(const Stretch<T>& at, float scale, int window_begin, Prefetcher<T>* next,
+                        Query<most, T>* queries) {
+  for (int p = at.begin; p < at.end; p += lanes) {
+    const T* keys = at.keys(p);
+    Floats partial[count * 4];
+    const int fours = (smaller(lanes, at.end - p) + 3) / 4;
+    if (fours < 4)
+      for (Floats& sums : partial) sums = Floats{};
+    for (int k = 0; k < fours; ++k) {
+      dot_4_keys<count>(queries, keys + 4 * k * at.head_dim, at.head_dim, partial + k);
+      next->fetch();
+    }
+    for (int q = 0; q < count; ++q) {
+      Floats scores = sum_partial(partial + 4 * q) * scale;
+      if (at.end - p < lanes) scores = keep_first(scores, at.end - p);
+      if (p < at.queries[q].first) scores = drop_first(scores, at.queries[q].first - p);
+      queries[q].scores[(p - window_begin) / lanes] = scores;
+    }
+  }
 }
 
-/// Adds one block's @p count weighted values of dimensions [d, d + tile * 16); even and odd ones apart, for speed.
-template <int tile>
-SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* weights, int count,
-                                   Prefetcher<float>* next, Floats* even, Floats* odd) {
-  const auto add = [&](int j, Floats* sums) {
-    for (int t = 0; t < tile; ++t) sums[t] += weights[j] * load(values + j * head_dim + t * lanes);
+/// As store(), for numbers that are not denormal.
+SHOAL_KERNEL void store_normal(Floats x, float* to) { store(x, to); }
+SHOAL_KERNEL void store_normal(Floats x, Bf16* to) {
+#ifdef __AVX512BF16__
+  const auto halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(x));
+  __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
+#else
+  store(x, to);
+#endif
+}
+
+/// Turns a window's scores into weights, those of two blocks at a time: one's arithmetic waits for itself.
+template <int most, class T>
+SHOAL_KERNEL void weigh(int head_dim, int blocks, Prefetcher<T>* next, Query<most, T>* query) {
+  Floats tops = Floats{} - infinity;
+  for (int i = 0; i < blocks; ++i) tops = larger(query->scores[i], tops);
+  const float found = maximum(tops);
+  const float top = found > query->top ? found : query->top;
+  const float shrink = query->top < top - 80.0F ? 0.0F : exponential(Floats{} + (query->top - top))[0];
+  query->top = top;
+  Floats totals = query->totals * shrink;
+  if (blocks % 2 != 0) query->scores[blocks] = Floats{} - infinity;
+  for (int i = 0; i < blocks; i += 2) {
+    Floats weights[2] = {query->scores[i] - top, query->scores[i + 1] - top};
+    exponential_in_range(weights);
+    for (int j = 0; j < 2; ++j) {
+      T* const to = query->weights + (i + j) * lanes;
+      store_normal(query->scores[i + j] < top - 80.0F ? Floats{} : weights[j], to);
+      totals += load(to);
+    }
+    next->fetch();
+  }
+  query->totals = totals;
+  for (int d = 0; d < head_dim / lanes; ++d) {
+    query->sums[d] *= shrink;
+    query->even[d] = query->odd[d] = Floats{};
+  }
+}
+
+/// Adds one block's @p rows weighted values of dimensions [d, d + tile * 16); even and odd ones apart, for speed.
+template <int count, int tile>
+SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* const* weights, int rows,
+                                   Prefetcher<float>* next, Floats (*even)[tile], Floats (*odd)[tile]) {
+  const auto add = [&](int j, Floats(*sums)[tile]) {
+    for (int t = 0; t < tile; ++t) {
+      const Floats value = load(values + j * head_dim + t * lanes);
+      for (int q = 0; q < count; ++q) sums[q][t] += weights[q][j] * value;
+    }
   };
-  for (int j = 0; j + 1 < count; j += 2) {
+  for (int j = 0; j + 1 < rows; j += 2) {
     add(j, even);
     add(j + 1, odd);
     if (j % 4 == 0) next->fetch();
   }
-  if (count % 2 != 0) add(count - 1, even);
+  if (rows % 2 != 0) add(rows - 1, even);
 }
-template <int tile>
-SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* weights, int count,
-                                   Prefetcher<Bf16>* next, Floats* even, Floats* odd) {
-  const auto add = [&](int j, Words mask, Floats* sums) {
+template <int count, int tile>
+SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* const* weights, int rows,
+                                   Prefetcher<Bf16>* next, Floats (*even)[tile], Floats (*odd)[tile]) {
+  const auto add = [&](int j, Words mask, Floats(*sums)[tile]) {
+    Pairs weight[count];
+    for (int q = 0; q < count; ++q) weight[q] = repeat_pair(weights[q] + j);
     for (int t = 0; t < tile; ++t) {
       Pairs pair = load_pairs(values + j * head_dim + 2 * t * lanes);
       pair.words &= mask;
-      sums[t] = add_products(sums[t], repeat_pair(weights + j), pair);
+      for (int q = 0; q < count; ++q) sums[q][t] = add_products(sums[q][t], weight[q], pair);
     }
   };
   int j = 0;
-  for (; j + 3 < count; j += 4) {
+  for (; j + 3 < rows; j += 4) {
     add(j, ~Words{}, even);
     add(j + 2, ~Words{}, odd);
     next->fetch();
   }
-  for (; j + 1 < count; j += 2) add(j, ~Words{}, even);
-  if (j < count) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
+  for (; j + 1 < rows; j += 2) add(j, ~Words{}, even);
+  if (j < rows) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
 }
 
 /// Where the values of dimension d begin.
 SHOAL_KERNEL const float* values_from(const float* values, int d) { return values + d; }
 SHOAL_KERNEL const Bf16* values_from(const Bf16* values, int d) { return values + 2 * d; }
 
-template <int tile, class T>
-SHOAL_KERNEL void add_values(const AttentionTask<T>& task, int begin, int end, const T* weights, int d,
-                             Prefetcher<T>* next, Floats* sums) {
-  Floats even[tile]{};
-  Floats odd[tile]{};
-  for (int p = begin; p < end; p += lanes, weights += lanes) {
-    const T* values = values_from(keys_at(task, p) + task.head_dim * lanes, d);
-    const int count = end - p < lanes ? end - p : lanes;
-    add_block_values<tile>(values, task.head_dim, weights, count, next, even, odd);
+/// Adds the stretch's weighted values of dimensions [d, d + tile * 16).
+template <int count, int tile, int most, class T>
+SHOAL_KERNEL void add_values(const Stretch<T>& at, int window_begin, int d, Prefetcher<T>* next,
+                             Query<most, T>* queries) {
+  Floats even[count][tile], odd[count][tile];
+  for (int q = 0; q < count; ++q)
+    for (int t = 0; t < tile; ++t) {
+      even[q][t] = queries[q].even[d / lanes + t];
+      odd[q][t] = queries[q].odd[d / lanes + t];
+    }
+  for (int p = at.begin; p < at.end; p += lanes) {
+    const T* weights[count];
+    for (int q = 0; q < count; ++q) weights[q] = queries[q].weights + (p - window_begin);
+    add_block_values<count, tile>(values_from(at.values(p), d), at.head_dim, weights, smaller(lanes, at.end - p), next,
+                                  even, odd);
   }
-  for (int t = 0; t < tile; ++t) sums[t] += even[t] + odd[t];
+  for (int q = 0; q < count; ++q)
+    for (int t = 0; t < tile; ++t) {
+      queries[q].even[d / lanes + t] = even[q][t];
+      queries[q].odd[d / lanes + t] = odd[q][t];
+    }
 }
 
-/// Blocks that lie wholly before the first position that the row sees are left out.
+template <int count, int most, class T>
+SHOAL_KERNEL void add_all_values(const Stretch<T>& at, int window_begin, Prefetcher<T>* next, Query<most, T>* queries) {
+  if (at.begin >= at.end) return;
+  constexpr int tile = value_tile(count);
+  int d = 0;
+  for (; d + tile * lanes <= at.head_dim; d += tile * lanes)
+    add_values<count, tile>(at, window_begin, d, next, queries);
+  for (; d < at.head_dim; d += lanes) add_values<count, 1>(at, window_begin, d, next, queries);
+}
+
+/// A group's attention, window after window; blocks that lie wholly before the first position seen are left out.
 /// @tparam fixed_dim the head dimension, if it is to be compiled in
 template <int fixed_dim, class T>
-SHOAL_KERNEL void attend_head(AttentionTask<T> task) {
-  if constexpr (fixed_dim > 0) task.head_dim = fixed_dim;
-  constexpr int most = fixed_dim > 0 ? fixed_dim : max_head_dim;
-  T query[most];
-  for (int d = 0; d < task.head_dim; d += lanes) store(load(task.query + d), query + d);
-  Prefetcher<T> next(task);
-  Floats sums[most / lanes]{};
-  Floats totals{};
-  float top = -infinity;
-  for (int begin = task.first / lanes * lanes; begin < task.positions; begin += window) {
-    const int end = task.positions - begin < window ? task.positions : begin + window;
-    Floats scores[window / lanes];
-    const float found = score_window(task, query, begin, end, &next, scores);
-    const float new_top = found > top ? found : top;
-    const float shrink = top < new_top - 80.0F ? 0.0F : exponential(Floats{} + (top - new_top))[0];
-    totals *= shrink;
-    T weights[window];
-    for (int i = 0; begin + i * lanes < end; ++i) {
-      store(scores[i] < new_top - 80.0F ? Floats{} : exponential(scores[i] - new_top), weights + i * lanes);
-      totals += load(weights + i * lanes);
+class GroupAttention {
+ public:
+  SHOAL_METHOD GroupAttention(const AttentionTask<T>& task, const AttentionTask<T>* next)
+      : task_(task), group_(*task.group), next_(task, next) {
+    for (int q = 0; q < group_.count; ++q) {
+      for (int d = 0; d < head_dim(); d += lanes) {
+        store(load(task.queries[q] + d), queries_[q].query + d);
+        queries_[q].sums[d / lanes] = Floats{};
+      }
+      queries_[q].totals = Floats{};
+      queries_[q].top = -infinity;
+      next_.fetch();
+      next_.fetch();
     }
-    for (int d = 0; d < task.head_dim / lanes; ++d) sums[d] *= shrink;
-    int d = 0;
-    for (; d + 4 * lanes <= task.head_dim; d += 4 * lanes)
-      add_values<4>(task, begin, end, weights, d, &next, sums + d / lanes);
-    for (; d < task.head_dim; d += lanes) add_values<1>(task, begin, end, weights, d, &next, sums + d / lanes);
-    top = new_top;
   }
-  const float total = sum(totals);
-  for (int d = 0; d < task.head_dim / lanes; ++d) store(sums[d] / total, task.out + d * lanes);
+
+  SHOAL_METHOD void add_window(int begin) {
+    for (int i = 0; i < group_.segment_count; ++i) score_some<queries_at_once>(group_.segments[i], begin);
+    for (int q = 0; q < group_.count; ++q)
+      if (const int seen = smaller(window, group_.queries[q].positions - begin); seen > 0)
+        weigh(head_dim(), (seen + lanes - 1) / lanes, &next_, queries_ + q);
+    for (int i = 0; i < group_.segment_count; ++i) add_some<queries_at_once>(group_.segments[i], begin);
+    for (int q = 0; q < group_.count; ++q)
+      if (group_.queries[q].positions > begin)
+        for (int d = 0; d < head_dim() / lanes; ++d) queries_[q].sums[d] += queries_[q].even[d] + queries_[q].odd[d];
+  }
+
+  SHOAL_METHOD void finish() {
+    for (int q = 0; q < group_.count; ++q) {
+      next_.fetch();
+      const float total = sum(queries_[q].totals);
+      for (int d = 0; d < head_dim() / lanes; ++d) store(queries_[q].sums[d] / total, task_.out[q] + d * lanes);
+    }
+  }
+
+ private:
+  [[nodiscard]] SHOAL_METHOD int head_dim() const { return fixed_dim > 0 ? fixed_dim : task_.head_dim; }
+  /// What of a segment lies in a window; may be nothing.
+  [[nodiscard]] SHOAL_METHOD Stretch<T> stretch(const AttentionSegment& segment, int query, int begin) const {
+    return {group_.queries + query, task_.offset, head_dim(), segment.begin > begin ? segment.begin : begin,
+            smaller(segment.end, begin + window)};
+  }
+  /// A segment's queries, @p count at once, and fewer of those that are left.
+  template <int count>
+  SHOAL_METHOD void score_some(const AttentionSegment& segment, int begin, int done = 0) {
+    for (; done + count <= segment.queries; done += count) {
+      const int query = segment.query + done;
+      score<count>(stretch(segment, query, begin), task_.scale, begin, &next_, queries_ + query);
+    }
+    if constexpr (count > 1) score_some<count / 2>(segment, begin, done);
+  }
+  template <int count>
+  SHOAL_METHOD void add_some(const AttentionSegment& segment, int begin, int done = 0) {
+    for (; done + count <= segment.queries; done += count) {
+      const int query = segment.query + done;
+      add_all_values<count>(stretch(segment, query, begin), begin, &next_, queries_ + query);
+    }
+    if constexpr (count > 1) add_some<count / 2>(segment, begin, done);
+  }
+
+  const AttentionTask<T>& task_;
+  const AttentionGroup& group_;
+  Prefetcher<T> next_;
+  Query<(fixed_dim > 0 ? fixed_dim : max_head_dim), T> queries_[attention_queries];
+};
+
+template <int fixed_dim, class T>
+SHOAL_KERNEL void attend_group(const AttentionTask<T>& task, const AttentionTask<T>* next) {
+  GroupAttention<fixed_dim, T> attention(task, next);
+  const AttentionGroup& group = *task.group;
+  int positions = 0;
+  for (int q = 0; q < group.count; ++q)
+    if (group.queries[q].positions > positions) positions = group.queries[q].positions;
+  for (int begin = group.segments[0].begin; begin < positions; begin += window) attention.add_window(begin);
+  attention.finish();
 }
 
 template <class T>
-void attend(const AttentionTask<T>& task) {
-  if (task.head_dim == 64) return attend_head<64>(task);
-  if (task.head_dim == 128) return attend_head<128>(task);
-  return attend_head<0>(task);
+void attend(const AttentionTask<T>& task, const AttentionTask<T>* next) {
+  if (task.head_dim == 64) return attend_group<64>(task, next);
+  if (task.head_dim == 128) return attend_group<128>(task, next);
+  return attend_group<0>(task, next);
 }
 
 /// a * b + c, in one rounding where the processor has it: half the time. Only products use it, whose bits hang on the

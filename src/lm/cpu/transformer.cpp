@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "base/stopwatch.hpp"
 #include "lm/available_memory.hpp"
+#include "lm/cpu/attention_plan.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/transformer_weights.hpp"
@@ -74,7 +76,8 @@ class CpuTransformer final : public Transformer {
   /// Everything that a layer reads and writes, for one chunk.
   struct Pass {
     std::span<const TokenRow> rows;
-    std::vector<std::size_t> table_begin;  ///< by row, its first entry of buffers.blocks
+    std::vector<std::size_t> table_begin;                   ///< by row, its first entry of buffers.blocks
+    std::vector<std::pair<int, cpu::AttentionPlan>> plans;  ///< by window
     BlockPool* pool;
     ForwardBuffers& b;
     /// Of the layers' products; what lies in those beyond rows.size() does not matter.
@@ -96,7 +99,8 @@ class CpuTransformer final : public Transformer {
 
   std::size_t forward_chunk(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                             std::span<float> logits) const {
-    Pass pass{rows, {}, pool, *buffers, cpu::padded_rows(static_cast<int>(rows.size()), cpu::operand_type<T>, format_)};
+    Pass pass{rows, {},       {},
+              pool, *buffers, cpu::padded_rows(static_cast<int>(rows.size()), cpu::operand_type<T>, format_)};
     resize(&pass);
     find_blocks(&pass);
     fill_rotations(&pass);
@@ -245,38 +249,54 @@ class CpuTransformer final : public Transformer {
     kernels_.store_value(value, config_.head_dim, slot, keys + config_.head_dim * block_positions);
   }
 
+  /// Queries of one key/value head: a row's heads that share it, one row after the other.
+  [[nodiscard]] std::size_t heads_together() const {
+    return static_cast<std::size_t>(config_.heads) / static_cast<std::size_t>(config_.kv_heads);
+  }
+
+  /// Layers with equal windows have the same plan.
+  const cpu::AttentionPlan& plan_attention(int window, Pass* pass) const {
+    for (const auto& [known, plan] : pass->plans)
+      if (known == window) return plan;
+    std::vector<cpu::AttentionQuery> queries;
+    for (std::size_t r = 0; r < pass->rows.size(); ++r) {
+      const int positions = pass->rows[r].position + 1;
+      queries.insert(queries.end(), heads_together(),
+                     {pass->b.blocks.data() + pass->table_begin[r], std::max(0, positions - window), positions});
+    }
+    const std::size_t row_bytes = static_cast<std::size_t>(config_.head_dim) * sizeof(T);
+    return pass->plans.emplace_back(window, cpu::AttentionPlan(queries, cpu::attention_queries, row_bytes)).second;
+  }
+
   /// One head after the other: the blocks that rows share are read from the nearest cache, by all rows but the first.
   void attend_all(std::size_t index, Pass* pass) const {
     const ScopedTimer timer(&pass->b.seconds.attention);
-    constexpr std::size_t tile = 16;
-    const std::size_t rows = pass->rows.size(), tiles = (rows + tile - 1) / tile;
-    parallel_for(static_cast<std::size_t>(config_.kv_heads) * tiles, [&](std::size_t i) {
-      const int group = config_.heads / config_.kv_heads;
-      const int first = static_cast<int>(i / tiles) * group;
-      const std::size_t begin = i % tiles * tile;
-      const std::size_t end = std::min(begin + tile, rows);
-      for (std::size_t r = begin; r < end; ++r)
-        for (int head = first; head < first + group; ++head)
-          attend(index, r, head, r + 1 < end && head + 1 == first + group, pass);
+    const cpu::AttentionPlan& plan = plan_attention(config_.windows[index], pass);
+    const std::size_t groups = plan.groups().size(), tasks = static_cast<std::size_t>(config_.kv_heads) * groups;
+    parallel_for_short(tasks, [&](std::size_t i) {
+      const auto task = attention_task(index, i / groups, i % groups, plan, *pass);
+      if (i + 1 == tasks) return kernels_.attend(task, nullptr);
+      const auto next = attention_task(index, (i + 1) / groups, (i + 1) % groups, plan, *pass);
+      kernels_.attend(task, &next);
     });
   }
 
-  /// @param more whether the next row comes next
-  void attend(std::size_t layer, std::size_t r, int head, bool more, Pass* pass) const {
-    const int group = config_.heads / config_.kv_heads;
-    const int positions = pass->rows[r].position + 1;
-    const auto offset = static_cast<std::size_t>(head * config_.head_dim);
-    const std::byte* const* blocks = pass->b.blocks.data() + pass->table_begin[r];
-    const bool fetch = more && pass->rows[r + 1].position / block_positions >= pass->rows[r].position / block_positions;
-    kernels_.attend({.query = pass->b.query_key_value.data() + r * qkv_size() + offset,
-                     .blocks = blocks,
-                     .offset = head_offset(layer, head / group),
-                     .first = std::max(0, positions - config_.windows[layer]),
-                     .positions = positions,
-                     .head_dim = config_.head_dim,
-                     .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
-                     .out = pass->operand() + r * static_cast<std::size_t>(config_.query_size()) + offset,
-                     .next = fetch ? pass->b.blocks.data() + pass->table_begin[r + 1] : nullptr});
+  [[nodiscard]] cpu::AttentionTask<T> attention_task(std::size_t layer, std::size_t kv_head, std::size_t group,
+                                                     const cpu::AttentionPlan& plan, const Pass& pass) const {
+    cpu::AttentionTask<T> task{.group = &plan.groups()[group],
+                               .queries = {},
+                               .out = {},
+                               .offset = head_offset(layer, static_cast<int>(kv_head)),
+                               .head_dim = config_.head_dim,
+                               .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim))};
+    const std::size_t together = heads_together();
+    for (int q = 0; q < task.group->count; ++q) {
+      const std::size_t query = plan.first_query(group) + static_cast<std::size_t>(q), row = query / together;
+      const std::size_t at = (kv_head * together + query % together) * static_cast<std::size_t>(config_.head_dim);
+      task.queries[q] = pass.b.query_key_value.data() + row * qkv_size() + at;
+      task.out[q] = pass.operand() + row * static_cast<std::size_t>(config_.query_size()) + at;
+    }
+    return task;
   }
 
   std::size_t write_logits(Pass* pass, std::span<float> logits) const {

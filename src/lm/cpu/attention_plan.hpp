@@ -1,0 +1,38 @@
+// AttentionPlan: which queries of a forward pass are computed together, and which blocks they share. Pure data, the
+// same for all heads of a layer; Kernels::attend carries it out.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "lm/cpu/kernels.hpp"
+
+namespace shoal::lm::cpu {
+
+class AttentionPlan {
+ public:
+  /// @param queries of one key/value head, in an order in which those that share blocks are neighbours
+  /// @param together queries of a group, from 1 to attention_queries
+  /// @param row_bytes of one position's key or value of one head
+  AttentionPlan(std::span<const AttentionQuery> queries, int together, std::size_t row_bytes);
+  AttentionPlan(const AttentionPlan&) = delete;
+  AttentionPlan(AttentionPlan&&) = default;
+  AttentionPlan& operator=(const AttentionPlan&) = delete;
+  AttentionPlan& operator=(AttentionPlan&&) = default;
+  ~AttentionPlan() = default;
+
+  /// Each holds queries that follow each other, in the order given.
+  [[nodiscard]] const std::vector<AttentionGroup>& groups() const { return groups_; }
+  /// The place of a group's first query among those given.
+  [[nodiscard]] std::size_t first_query(std::size_t group) const { return first_query_[group]; }
+
+ private:
+  void add_pieces(const AttentionQuery& query, const AttentionQuery* before, std::size_t part, std::size_t row_bytes);
+
+  std::vector<AttentionGroup> groups_;
+  std::vector<std::size_t> first_query_;
+  std::vector<const std::byte*> pieces_;  ///< of all groups
+};
+
+}  // namespace shoal::lm::cpu
