@@ -113,12 +113,13 @@ constexpr int abreast = 4;
 template <int registers>
 SHOAL_KERNEL void exponential_in_range(Floats (&x)[registers]) {
   constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
+  constexpr float rest[] = {1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F};
   Floats shifted[registers], r[registers], p[registers];
   for (int i = 0; i < registers; ++i) shifted[i] = x[i] * 0x1.715476p0F + shift;
   for (int i = 0; i < registers; ++i) r[i] = x[i] - (shifted[i] - shift) * 0x1.62e4p-1F;
   for (int i = 0; i < registers; ++i) r[i] -= (shifted[i] - shift) * 0x1.7f7d1cp-20F;
   for (int i = 0; i < registers; ++i) p[i] = r[i] * (1.0F / 5040) + 1.0F / 720;
-  for (const float c : {1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F})
+  for (const float c : rest)
     for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + c;
   for (int i = 0; i < registers; ++i) p[i] = 1.0F + (r[i] + r[i] * r[i] * p[i]);
   for (int i = 0; i < registers; ++i)
