@@ -49,7 +49,7 @@ struct Settings {
 void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,
             int threads, int particles) {
   set_worker_threads(threads);
-  (void)decode(model, settings.prompt, particles, 2);  // compiles the products
+  (void)decode(model, settings.prompt, particles, settings.tokens);  // compiles products, takes memory
   const smc::RunResult run = decode(model, settings.prompt, particles, settings.tokens);
   const auto [step, mean_step] = products->measure(particles, std::clamp(200 / particles, 10, 20));
   const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;

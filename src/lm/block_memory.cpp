@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
+#include "base/cores.hpp"
+#include "base/parallel.hpp"
 #include "lm/available_memory.hpp"
 #include "shoal/error.hpp"
 
@@ -16,15 +19,34 @@ constexpr std::size_t most_ahead = std::size_t{1} << 30U;
 
 }  // namespace
 
-HostBlockMemory::HostBlockMemory(std::size_t most) {
+HostBlockMemory::HostBlockMemory(std::size_t most, SpareMemory* spare)
+    : spare_(spare), core_to_spare_(worker_threads() < available_cores().usable()) {
   if (most == 0) return;
-  add_piece(most + slab_bytes());
+  const std::size_t bytes = most + slab_bytes();
+  if (spare_ != nullptr && spare_->memory && spare_->memory->size() >= bytes) {
+    pieces_.push_back(std::move(spare_->memory));
+    resident_ = std::exchange(spare_->resident, 0);
+  } else {
+    add_piece(bytes);
+  }
   populate();
 }
 
+HostBlockMemory::~HostBlockMemory() {
+  if (spare_ == nullptr || pieces_.empty()) return;
+  if (spare_->memory && spare_->memory->size() >= pieces_.back()->size()) return;
+  spare_->resident = resident();
+  spare_->memory = std::move(pieces_.back());
+}
+
+/// Bytes of the last piece whose pages are there.
+std::size_t HostBlockMemory::resident() const { return std::max({resident_, pieces_.back()->populated(), used_}); }
+
 /// Contexts begin their next block together: if they go on as they are, each asks for one, of those that it has
-/// already. Not at the cost of what other ranks and programs need: where memory is short pages come as they are used.
+/// already. Not at the cost of what workers, other ranks and programs need: where cores or memory are short, pages come
+/// as they are used.
 void HostBlockMemory::populate() {
+  if (!core_to_spare_) return;
   const std::size_t ahead = std::clamp(used_, least_ahead, most_ahead);
   if (ahead <= available_memory() / 8) pieces_.back()->populate(used_ + ahead);
 }
@@ -36,14 +58,14 @@ void HostBlockMemory::add_piece(std::size_t bytes) {
     throw UsageError("no memory for keys and values (the system refuses " + std::to_string(bytes >> 20U) +
                      " MiB of addresses) raise ulimit -v, or use fewer particles or tokens");
   }
-  used_ = 0;
+  used_ = resident_ = 0;
 }
 
 std::byte* HostBlockMemory::allocate(std::size_t bytes) {
   if (pieces_.empty() || used_ + bytes > pieces_.back()->size()) add_piece(bytes);
   ReservedMemory& piece = *pieces_.back();
   const std::size_t end = used_ + bytes;
-  if (end > std::max(piece.populated(), used_) && end - std::max(piece.populated(), used_) > available_memory())
+  if (end > resident() && end - resident() > available_memory())
     throw Error(
         ExitCode::internal,
         "out of memory in the middle of the run (other programs have taken what was free at its start) end them, "

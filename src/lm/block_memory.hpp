@@ -25,12 +25,22 @@ class BlockMemory {
   virtual void settle() {}
 };
 
+/// Memory of a pool that has ended, kept for the next one: its pages need not be provided again.
+struct SpareMemory {
+  std::unique_ptr<ReservedMemory> memory;  ///< or null
+  std::size_t resident = 0;                ///< bytes whose pages are there, from the first on
+};
+
 /// Of this process.
 class HostBlockMemory final : public BlockMemory {
  public:
   /// @param most bytes that will be asked for; more come in further pieces
+  /// @param spare taken if it is there and large enough, and left there in the end; outlives this object. Or null
   /// @throws UsageError if the system does not grant them
-  explicit HostBlockMemory(std::size_t most = 0);
+  explicit HostBlockMemory(std::size_t most = 0, SpareMemory* spare = nullptr);
+  HostBlockMemory(const HostBlockMemory&) = delete;
+  HostBlockMemory& operator=(const HostBlockMemory&) = delete;
+  ~HostBlockMemory() override;
 
   [[nodiscard]] std::size_t slab_bytes() const override { return std::size_t{16} << 20U; }
   std::byte* allocate(std::size_t bytes) override;
@@ -41,9 +51,13 @@ class HostBlockMemory final : public BlockMemory {
  private:
   void add_piece(std::size_t bytes);
   void populate();
+  [[nodiscard]] std::size_t resident() const;
 
+  SpareMemory* spare_;
   std::vector<std::unique_ptr<ReservedMemory>> pieces_;
-  std::size_t used_ = 0;  ///< of the last piece
+  std::size_t resident_ = 0;  ///< bytes of the last piece whose pages were there when it was taken
+  bool core_to_spare_;        ///< that the workers leave for providing pages
+  std::size_t used_ = 0;      ///< of the last piece
 };
 
 }  // namespace shoal::lm

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <thread>
@@ -77,6 +78,31 @@ TEST(HostBlockMemory, GoesOnBeyondWhatWasExpected) {
     for (std::size_t at = 0; at < megabyte; at += 4096) pieces.back()[at] = std::byte(i);
   }
   for (int i = 0; i < 40; ++i) EXPECT_EQ(pieces[static_cast<std::size_t>(i)][megabyte - 4096], std::byte(i));
+}
+
+TEST(HostBlockMemory, LeavesItsPagesToTheNextOneIfThatNeedsNoMore) {
+  SpareMemory spare;
+  const std::byte* first = nullptr;
+  {
+    HostBlockMemory memory(64 * megabyte, &spare);
+    std::byte* const at = memory.allocate(10 * megabyte);
+    std::fill_n(at, 10 * megabyte, std::byte{1});
+    first = at;
+  }
+  ASSERT_NE(spare.memory, nullptr);
+  EXPECT_GE(spare.resident, 10 * megabyte);
+  {
+    HostBlockMemory memory(32 * megabyte, &spare);
+    EXPECT_EQ(spare.memory, nullptr);
+    EXPECT_EQ(spare.resident, 0U);
+    EXPECT_EQ(memory.allocate(megabyte), first);
+    EXPECT_EQ(resident_bytes(first, 10 * megabyte), 10 * megabyte);
+    HostBlockMemory at_the_same_time(64 * megabyte, &spare);
+    EXPECT_NE(at_the_same_time.allocate(megabyte), first);
+  }
+  HostBlockMemory larger(128 * megabyte, &spare);
+  (void)larger.allocate(megabyte);
+  EXPECT_NE(spare.memory, nullptr) << "too small for it, and left to others";
 }
 
 }  // namespace

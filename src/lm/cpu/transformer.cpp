@@ -54,11 +54,11 @@ class CpuTransformer final : public Transformer {
            sizeof(T);
   }
   [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
-    return std::make_unique<HostBlockMemory>(most);
+    return std::make_unique<HostBlockMemory>(most, &spare_);
   }
   /// The node's processes open their trees at the same time, each for its share of what is free.
   [[nodiscard]] std::uint64_t free_block_bytes() const override {
-    return available_memory() / static_cast<std::uint64_t>(processes_);
+    return available_memory() / static_cast<std::uint64_t>(processes_) + spare_.resident;
   }
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
@@ -324,6 +324,7 @@ class CpuTransformer final : public Transformer {
   int processes_;  ///< of the node
   cpu::TransformerWeights weights_;
   std::vector<double> frequencies_;  ///< of rotary positions
+  mutable SpareMemory spare_;
 };
 
 void check_widths(const TransformerConfig& config) {
