@@ -65,7 +65,7 @@ if [ "${1:-}" = "--bundle" ]; then
   pack "$2" "${3:-}"
   exit
 fi
-[ $# -eq 0 ] || fail "unknown option '$1' (only --bundle DIR is known) see the head of this script"
+[ $# -eq 0 ] || fail "unknown option '$1' (only --bundle DIR [--thin] is known) see the head of this script"
 
 # Where this machine has a library that is not in the bundle.
 find_library() {

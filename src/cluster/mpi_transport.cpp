@@ -123,10 +123,10 @@ std::vector<std::string> MpiTransport::gather(std::string_view mine) {
         "MPI_Igather");
   wait(request);
 
-  std::vector<std::string> buffers;  // of what comes, or of what leaves
+  std::vector<std::string> buffers;  // this rank's own, and on the root those of the others
   smc::JointSteps steps(this);
   steps.attempt([&] {
-    if (rank() != root) buffers.emplace_back(mine);
+    buffers.emplace_back(mine);
     for (int r = 1; r < size() && rank() == root; ++r) buffers.emplace_back(sizes[static_cast<std::size_t>(r)], '\0');
   });
   steps.agree();
@@ -139,9 +139,10 @@ std::vector<std::string> MpiTransport::gather(std::string_view mine) {
   }
   for (int r = 1; r < size(); ++r)
     messages.push_back(
-        Message::receive(std::move(buffers[static_cast<std::size_t>(r - 1)]), Rank{r}, gather_tag, links_->data));
+        Message::receive(std::move(buffers[static_cast<std::size_t>(r)]), Rank{r}, gather_tag, links_->data));
   wait(messages);
-  std::vector<std::string> gathered{std::string(mine)};
+  std::vector<std::string> gathered;
+  gathered.push_back(std::move(buffers.front()));
   for (Message& message : messages) gathered.push_back(message.take());
   return gathered;
 }

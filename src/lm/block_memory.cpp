@@ -23,20 +23,22 @@ HostBlockMemory::HostBlockMemory(std::size_t most, SpareMemory* spare)
     : spare_(spare), core_to_spare_(worker_threads() < available_cores().usable()) {
   if (most == 0) return;
   const std::size_t bytes = most + slab_bytes();
-  if (spare_ != nullptr && spare_->memory && spare_->memory->size() >= bytes) {
-    pieces_.push_back(std::move(spare_->memory));
-    resident_ = std::exchange(spare_->resident, 0);
-  } else {
-    add_piece(bytes);
+  if (spare_ != nullptr && spare_->memory) {
+    SpareMemory kept = std::exchange(*spare_, {});
+    if (kept.memory->size() >= bytes - bytes / 4) {  // what is missing comes in further pieces
+      pieces_.push_back(std::move(kept.memory));
+      resident_ = kept.resident;
+    }
   }
+  if (pieces_.empty()) add_piece(bytes);
   populate();
 }
 
 HostBlockMemory::~HostBlockMemory() {
   if (spare_ == nullptr || pieces_.empty()) return;
-  if (spare_->memory && spare_->memory->size() >= pieces_.back()->size()) return;
-  spare_->resident = resident();
-  spare_->memory = std::move(pieces_.back());
+  if (spare_->memory && spare_->memory->size() >= pieces_.front()->size()) return;
+  spare_->resident = pieces_.size() == 1 ? resident() : pieces_.front()->size();
+  spare_->memory = std::move(pieces_.front());
 }
 
 /// Bytes of the last piece whose pages are there.

@@ -35,7 +35,8 @@ struct SpareMemory {
 class HostBlockMemory final : public BlockMemory {
  public:
   /// @param most bytes that will be asked for; more come in further pieces
-  /// @param spare taken if it is there and large enough, and left there in the end; outlives this object. Or null
+  /// @param spare if something is there, it is taken, used if it is about large enough, and left there in the end;
+  ///   outlives this object. Or null
   /// @throws UsageError if the system does not grant them
   explicit HostBlockMemory(std::size_t most = 0, SpareMemory* spare = nullptr);
   HostBlockMemory(const HostBlockMemory&) = delete;

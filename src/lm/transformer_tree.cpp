@@ -17,7 +17,7 @@ std::size_t blocks_of(int positions) {
 }
 
 /// Blocks are released in groups, at absolute positions: a GPU's attention reads so many positions together, or a part
-/// of them, for all rows that see some (see AttentionPlan).
+/// of them, for all rows that see some (see cuda/attention_plan.hpp).
 constexpr int released_together = 256;
 /// Stands where a block was that no token will see again: any block that is there.
 constexpr BlockId passed_block{0};

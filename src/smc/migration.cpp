@@ -225,7 +225,7 @@ bool Migration::poll() {
 }
 
 void Migration::wait(const std::function<bool()>& stop) {
-  if (shipment_) shipment_->wait(stop);
+  if (shipment_) shipment_->wait([&] { return shipment_->arrived() || stop(); });
   (void)poll();
 }
 

@@ -35,7 +35,7 @@ class Migration {
   Migration(std::span<const Transfer> transfers, const Population& population, ContextTree* tree, Transport* transport);
   /// Keeps what goes wrong in packing and unpacking for failure(): the others must not wait for it. If a rank has
   /// failed before any particle travelled, none does.
-  /// @throws if the messages themselves fail
+  /// @throws if the messages themselves fail, or lists of them find no memory
   void trade(Migrate how, std::size_t vocabulary_size);
   void ship();
 

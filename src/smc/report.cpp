@@ -167,7 +167,10 @@ void unpack_shares(std::span<const std::string> shares, std::size_t particles, R
 
 std::vector<ParticleResult> gather_particles(Transport* transport, Population population,
                                              std::span<const double> log_weights) {
-  const std::string mine = pack_particles(std::move(population));
+  std::string mine;
+  JointSteps steps(transport);
+  steps.attempt([&] { mine = pack_particles(std::move(population)); });
+  steps.agree();
   auto packed = transport->gather(mine);
   std::vector<ParticleResult> particles(transport->rank() == Rank{0} ? log_weights.size() : 0);
   for (std::string& part : packed) {

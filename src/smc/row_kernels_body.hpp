@@ -272,7 +272,7 @@ class Chunks {
 /// References are found one chunk ahead, so that no sum waits for its own.
 void sum_chunks(const RowTask& row) {
   const Chunks chunks(row);
-  const std::size_t count = chunks_of(row.tokens);
+  const std::size_t count = (row.tokens + chunk_tokens - 1) / chunk_tokens;
   if (count > 0) chunks.find_references(0);
   for (std::size_t c = 0; c < count; ++c) {
     if (c + 1 < count) chunks.find_references(c + 1);

@@ -216,6 +216,7 @@ Ballot Run::decode_batch() {
 void Run::decode_tokens(Ballot* ballot) {
   const auto batch_size = static_cast<std::size_t>(options_.batch_size);
   const Stopwatch watch;
+  const double waited_before = times_.migrate_s;
   for (;;) {
     receive(ballot);
     const auto [most, least, made] = population_->progress();
@@ -227,7 +228,8 @@ void Run::decode_tokens(Ballot* ballot) {
   if (checkpointed_)
     ballot->checkpoint = take_checkpoint_request() || (checkpointer_ && checkpointer_->due()) ? 1.0 : 0.0;
   const Population::Progress progress = population_->progress();
-  step_s_ = watch.seconds() / static_cast<double>(std::max<std::size_t>(1, progress.most));
+  const double waited = times_.migrate_s - waited_before;
+  step_s_ = (watch.seconds() - waited) / static_cast<double>(std::max<std::size_t>(1, progress.most));
   ballot->steps = static_cast<double>(progress.most);
   ballot->minus_limit = -static_cast<double>(progress.least.value_or(batch_size));
   decoder_->evaluate_expensive(&*population_, steps_ + static_cast<std::uint32_t>(progress.most));

@@ -80,7 +80,19 @@ TEST(HostBlockMemory, GoesOnBeyondWhatWasExpected) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(pieces[static_cast<std::size_t>(i)][megabyte - 4096], std::byte(i));
 }
 
-TEST(HostBlockMemory, LeavesItsPagesToTheNextOneIfThatNeedsNoMore) {
+TEST(HostBlockMemory, FreesPagesThatAreTooFewForIt) {
+  SpareMemory spare;
+  {
+    HostBlockMemory memory(megabyte, &spare);
+    (void)memory.allocate(megabyte);
+  }
+  ASSERT_NE(spare.memory, nullptr);
+  HostBlockMemory larger(256 * megabyte, &spare);
+  EXPECT_EQ(spare.memory, nullptr);
+  EXPECT_EQ(spare.resident, 0U);
+}
+
+TEST(HostBlockMemory, LeavesItsPagesToTheNextOne) {
   SpareMemory spare;
   const std::byte* first = nullptr;
   {
@@ -100,9 +112,10 @@ TEST(HostBlockMemory, LeavesItsPagesToTheNextOneIfThatNeedsNoMore) {
     HostBlockMemory at_the_same_time(64 * megabyte, &spare);
     EXPECT_NE(at_the_same_time.allocate(megabyte), first);
   }
-  HostBlockMemory larger(128 * megabyte, &spare);
-  (void)larger.allocate(megabyte);
-  EXPECT_NE(spare.memory, nullptr) << "too small for it, and left to others";
+  EXPECT_NE(spare.memory, nullptr);
+  HostBlockMemory a_little_larger(70 * megabyte, &spare);
+  EXPECT_EQ(a_little_larger.allocate(megabyte), first);
+  EXPECT_EQ(spare.memory, nullptr);
 }
 
 }  // namespace

@@ -4,28 +4,21 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <utility>
 
 #include "base/aligned.hpp"
 #include "lm/cpu/matmul.hpp"
-#include "lm/cpu/one_dnn_product.hpp"
 
 namespace shoal::lm::cpu {
 
-bool has_vnni();
-
-/// What the matrices of one model share: compiled products, and room for the operands of the one that is computed.
-struct Int8Products {
-  std::map<std::pair<int, int>, std::shared_ptr<OneDnnProduct>> by_shape;
-  AlignedVector<std::uint8_t> operand;  ///< [rows, inputs], 128 stands for 0
-  AlignedVector<float> row_scales;
-  AlignedVector<std::int32_t> sums;  ///< [rows, outputs of a block]
+/// Room for the rounded rows of the product that is computed: one for all matrices of a model.
+struct Int8Rows {
+  AlignedVector<std::uint8_t> values;  ///< [rows, inputs], 128 stands for 0
+  AlignedVector<float> scales;
 };
 
-/// @param type of the products' operands, rounded inside
+/// Only if has_vnni(). @param inputs a multiple of 16 @param type of the products' operands, rounded inside
 std::unique_ptr<PackedMatrix> make_int8_matrix(int outputs, int inputs, OperandType type,
-                                               std::shared_ptr<Int8Products> products);
+                                               std::shared_ptr<Int8Rows> rows);
 
 }  // namespace shoal::lm::cpu

@@ -1,7 +1,7 @@
-// The arithmetic of a transformer besides its matrix products, for one row or one head at a time: norms, rotary
-// positions, activations, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits depend
-// neither on the instruction set, which is chosen at run time, nor on what else is computed. (The product alone uses
-// fused multiply-add where there is one.)
+// The arithmetic of a transformer besides its matrix products, for one row, one head or a few queries at a time: norms,
+// rotary positions, activations, attention over key/value blocks. Sixteen fixed lanes and no contraction: the bits
+// depend neither on the instruction set, which is chosen at run time, nor on what else is computed. (The product alone
+// uses fused multiply-add where there is one.)
 #pragma once
 
 #include <cstddef>
@@ -74,16 +74,6 @@ struct PanelTask {
   std::ptrdiff_t stride;  ///< between rows of y
 };
 
-/// One row of integer sums on its way to floats.
-struct ScaleTask {
-  const std::int32_t* sums;
-  const std::int32_t* offsets;  ///< taken off the sums
-  const float* scales;
-  float row_scale;
-  int outputs;
-  float* y;
-};
-
 /// Of a LayerNorm.
 struct NormParameters {
   const float* weight;
@@ -117,7 +107,6 @@ struct Kernels {
   void (*multiply)(const PanelTask<T>& task);
   /// out = round(x / scale) + 128, where scale = max |x| / 127; n a multiple of 16. @return scale
   float (*round_row)(const T* x, int n, std::uint8_t* out);
-  void (*scale_sums)(const ScaleTask& task);
 };
 
 /// For the instruction set in use.

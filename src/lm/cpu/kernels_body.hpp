@@ -324,7 +324,7 @@ class Prefetcher {
       for (int q = 0; q < next->group->count; ++q)
         for (int d = 0; d < next->head_dim; d += lanes) __builtin_prefetch(next->queries[q] + d);
     }
-    rate_ = count * one / calls(task) + 1;
+    rate_ = static_cast<int>(std::int64_t{count} * one / calls(task)) + 1;
   }
   SHOAL_METHOD void fetch() {
     for (due_ += rate_; due_ >= one; due_ -= one) {
@@ -717,17 +717,12 @@ float round_row(const T* x, int n, std::uint8_t* out) {
   return scale;
 }
 
-void scale_sums(const ScaleTask& task) {
-  for (int i = 0; i < task.outputs; ++i)
-    task.y[i] = static_cast<float>(task.sums[i] - task.offsets[i]) * (task.scales[i] * task.row_scale);
-}
-
 #undef SHOAL_KERNEL
 #undef SHOAL_METHOD
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>,  head_norm,   layer_norm<T>, rotate,      swiglu<T>,    gelu_tanh<T>, add,
-                                store_key<T>, store_value, attend<T>,     multiply<T>, round_row<T>, scale_sums};
+constexpr Kernels<T> this_table{rms_norm<T>, head_norm,    layer_norm<T>, rotate,    swiglu<T>,   gelu_tanh<T>,
+                                add,         store_key<T>, store_value,   attend<T>, multiply<T>, round_row<T>};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

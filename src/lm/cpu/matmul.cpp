@@ -21,6 +21,7 @@ memory::data_type data_type(OperandType type) {
 }  // namespace
 
 bool has_fast_bf16() { return used_isa() >= Isa::avx512_bf16; }
+bool has_vnni() { return used_isa() >= Isa::avx512_vnni; }
 
 OperandType operands_of(DType dtype) {
   if (dtype == DType::f32) return OperandType::f32;
@@ -106,15 +107,16 @@ class OwnMatrix final : public PackedMatrix {
 MatrixPacker::MatrixPacker(OperandType type, WeightFormat format, WeightMemory memory)
     : MatrixPacker(type, best_library(type)) {
   memory_ = std::move(memory);
-  if (format == WeightFormat::int8) int8_ = std::make_shared<Int8Products>();
+  if (format == WeightFormat::int8) int8_ = std::make_shared<Int8Rows>();
 }
 
 std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
-  if (int8_) return make_int8_matrix(outputs, inputs, type_, int8_);
-  if (library_ == ProductLibrary::own) {
 #ifdef __x86_64__
-    if (type_ == OperandType::bf16 && has_fast_bf16()) return make_bf16_matrix(outputs, inputs);
+  if (int8_) return make_int8_matrix(outputs, inputs, type_, int8_);
+  if (library_ == ProductLibrary::own && type_ == OperandType::bf16 && has_fast_bf16())
+    return make_bf16_matrix(outputs, inputs);
 #endif
+  if (library_ == ProductLibrary::own) {
     if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(outputs, inputs);
     return std::make_unique<OwnMatrix<float>>(outputs, inputs);
   }
@@ -126,7 +128,7 @@ std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
 }
 
 int padded_rows(int rows, OperandType type, WeightFormat format) {
-  const bool compiled = format == WeightFormat::int8 || best_library(type) == ProductLibrary::one_dnn;
+  const bool compiled = format != WeightFormat::int8 && best_library(type) == ProductLibrary::one_dnn;
   return !compiled || rows <= 8 ? rows : (rows + 3) / 4 * 4;
 }
 

@@ -1,7 +1,6 @@
 // Matrix products with packed weights. A row of the result has the same bits whatever the number of rows and threads.
-// oneDNN's f32 and int8 kernels for AVX-512 keep this (tests/lm checks it on the machine at hand); those for older
-// instruction sets do not, and neither do products with AMX tiles: there kernels of our own compute. So they do in
-// bf16.
+// oneDNN's f32 kernels for AVX-512 keep this (tests/lm checks it on the machine at hand); those for older instruction
+// sets do not: there kernels of our own compute. So they do in bf16 and int8 (see panel_product.hpp).
 #pragma once
 
 #include <cstddef>
@@ -26,6 +25,8 @@ inline constexpr OperandType operand_type<Bf16> = OperandType::bf16;
 
 /// True if bf16 products run on instructions of their own.
 bool has_fast_bf16();
+/// True if products of 8-bit numbers do.
+bool has_vnni();
 
 /// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
 OperandType operands_of(DType dtype);
@@ -71,7 +72,7 @@ enum class WeightFormat { as_operands, int8 };
 int padded_rows(int rows, OperandType type, WeightFormat format);
 
 class OneDnnProduct;
-struct Int8Products;
+struct Int8Rows;
 
 /// Packs the matrices of one model; those of equal shape share their compiled code.
 class MatrixPacker {
@@ -93,7 +94,7 @@ class MatrixPacker {
   ProductLibrary library_;
   WeightMemory memory_;
   std::vector<std::function<void()>> jobs_;
-  std::shared_ptr<Int8Products> int8_;  ///< null unless the weights are packed in int8
+  std::shared_ptr<Int8Rows> int8_;  ///< null unless the weights are packed in int8
   std::map<std::pair<int, int>, std::shared_ptr<OneDnnProduct>> products_;
 };
 

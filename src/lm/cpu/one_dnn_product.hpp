@@ -1,6 +1,6 @@
 // OneDnnProduct: oneDNN's code for products with weight matrices of one shape, compiled per number of rows on first
 // use. A row of the result has the same bits whatever the number of rows and threads (measured for oneDNN's packed
-// bf16, f32 and int8 kernels on AVX-512; tests/lm checks it on the machine at hand).
+// kernels on AVX-512; tests/lm checks it on the machine at hand).
 #pragma once
 
 #include <dnnl.hpp>

@@ -52,10 +52,10 @@ std::size_t SpareSlabs::bytes() const {
 DeviceBlockMemory::~DeviceBlockMemory() {
   try {
     DeviceBlockMemory::settle();
+    for (Array<std::byte>& slab : slabs_) spare_->keep(std::move(slab));
   } catch (const std::exception&) {
     return;  // the GPU has failed: the run's own calls say so
   }
-  for (Array<std::byte>& slab : slabs_) spare_->keep(std::move(slab));
 }
 
 std::byte* DeviceBlockMemory::allocate(std::size_t bytes) {
