@@ -31,8 +31,7 @@ struct Options {
   ProposalKind proposal = ProposalKind::automatic;  ///< masked if some potential can tell what it allows, else model
   Resampling resampling = Resampling::systematic;
   double ess_threshold = 0.5;  ///< resample if ESS < threshold * N; 0 = never, above 1 = always
-  /// A rank may hold this much more than its even share before particles leave it (see cluster::choose_spare).
-  double spare = 0.1;
+  double spare = 0.1;          ///< a rank may hold this much more than its even share before particles leave it
   Migrate migrate = Migrate::key_values;
   /// How long ranks wait for what travels before they go on decoding, in token steps; less where that has not been long
   /// enough. Who comes late is decoded in passes of its own, which take on a CPU about so long however few their rows.
