@@ -8,10 +8,12 @@
 namespace shoal::lm::cuda {
 
 void BlockCopies::add(const std::byte* from, std::byte* to, std::size_t bytes) {
-  if (written_.contains(from) || (bytes_ != bytes && !from_.empty())) flush();
+  if (written_.contains(from) || written_.contains(to) || read_.contains(to) || (bytes_ != bytes && !from_.empty()))
+    flush();
   bytes_ = bytes;
   from_.push_back(from);
   to_.push_back(to);
+  read_.insert(from);
   written_.insert(to);
 }
 
@@ -29,6 +31,7 @@ void BlockCopies::flush() {
          stream_.get());
   from_.clear();
   to_.clear();
+  read_.clear();
   written_.clear();
 }
 

@@ -1,5 +1,5 @@
 // Key/value blocks on the GPU. Copies of forked sequences' blocks are gathered, and made by one kernel before anything
-// reads or writes blocks.
+// reads or writes blocks. The kernel makes them in any order: one that needs another done before begins the next lot.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,7 @@ class BlockCopies {
   const Stream& stream_;
   std::vector<const std::byte*> from_;
   std::vector<std::byte*> to_;
-  std::unordered_set<const std::byte*> written_;
+  std::unordered_set<const std::byte*> read_, written_;
   std::size_t bytes_ = 0;  ///< of each
   StepList<const std::byte*> from_list_;
   StepList<std::byte*> to_list_;

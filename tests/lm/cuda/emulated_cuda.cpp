@@ -6,6 +6,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -112,6 +113,13 @@ void put_kernel(cudaStream_t stream, int blocks, int threads, Body body) {
 
 constexpr int row_threads = 64;
 
+/// A kernel's blocks run in any order: none may write what another one reads or writes.
+void expect_any_order(const CopyTask& task, int copies) {
+  const std::set<const std::byte*> read(task.from, task.from + copies), written(task.to, task.to + copies);
+  const bool clash = std::any_of(written.begin(), written.end(), [&](const auto* at) { return read.contains(at); });
+  if (clash || written.size() != static_cast<std::size_t>(copies)) refuse("copies that depend on each other");
+}
+
 }  // namespace
 
 void launch(const EmbedTask& task, int rows, cudaStream_t stream) {
@@ -142,6 +150,7 @@ void launch(const ScaleTask& task, int rows, cudaStream_t stream) {
   put_kernel(stream, rows, row_threads, [=](EmulatedBlock& block) { scale_sums(block, task); });
 }
 void launch(const CopyTask& task, int copies, cudaStream_t stream) {
+  put_into(stream, [=] { expect_any_order(task, copies); });
   put_kernel(stream, copies, row_threads, [=](EmulatedBlock& block) { copy_block(block, task); });
 }
 void launch(const SampleTask& task, int rows, cudaStream_t stream) {
@@ -155,6 +164,7 @@ void launch(const CompareTask& task, int rows, cudaStream_t stream) {
   });
 }
 void prepare_kernels(int, int) {}
+int attention_blocks_at_once(int) { return 8; }
 
 }  // namespace shoal::lm::cuda
 
