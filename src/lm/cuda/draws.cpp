@@ -15,6 +15,11 @@ void upload_bits(const TokenMask& mask, std::uint32_t* to, const Stream& stream)
   copy_to_device(std::span(reinterpret_cast<const std::uint32_t*>(mask.bits.data()), 2 * mask.bits.size()), to, stream);
 }
 
+template <class T>
+void make_room(std::size_t size, Array<T, Place::pinned>* list) {
+  if (list->size() < size) *list = Array<T, Place::pinned>(size + size / 2);
+}
+
 }  // namespace
 
 Draws::Draws(const Vocabulary& vocabulary, const Stream& stream)
@@ -53,13 +58,10 @@ void Draws::start(const float* logits, const Sampling& how, std::span<ContextDra
                     .min_p = how.min_p,
                     .draws_begin = begin_.device(),
                     .uniforms = uniforms_.device(),
-                    .log_mass = log_mass_.device(),
-                    .log_end = log_end_.device(),
-                    .tokens = tokens_.device()},
+                    .log_mass = log_mass_.data(),
+                    .log_end = log_end_.data(),
+                    .tokens = tokens_.data()},
          static_cast<int>(draws.size()), stream_.get());
-  copy_to_host(log_mass_.device(), log_mass_.host(draws.size()), stream_);
-  copy_to_host(log_end_.device(), log_end_.host(draws.size()), stream_);
-  copy_to_host(tokens_.device(), tokens_.host(draw_count_), stream_);
   started_ = draws;
 }
 
@@ -72,9 +74,9 @@ void Draws::upload(std::span<const ContextDraws> draws) {
   end_allowed_.reserve(rows);
   begin_.reserve(rows + 1);
   uniforms_.reserve(draw_count_);
-  tokens_.reserve(draw_count_);
-  log_mass_.reserve(rows);
-  log_end_.reserve(rows);
+  make_room(draw_count_, &tokens_);
+  make_room(rows, &log_mass_);
+  make_room(rows, &log_end_);
   int next = 0;
   for (std::size_t r = 0; r < rows; ++r) {
     allowed_.host(rows)[r] = on_gpu(draws[r].allowed);
@@ -93,17 +95,14 @@ void Draws::finish() {
   const auto draws = std::exchange(started_, {});
   if (draws.empty()) return;
   stream_.wait();
-  const std::size_t rows = draws.size();
-  const auto mass = log_mass_.host(rows), end = log_end_.host(rows);
-  const auto tokens = tokens_.host(draw_count_);
   std::size_t next = 0;
-  for (std::size_t r = 0; r < rows; ++r) {
+  for (std::size_t r = 0; r < draws.size(); ++r) {
     ContextDraws& one = draws[r];
-    one.log_mass = mass[r];
-    one.log_end = end[r];
+    one.log_mass = log_mass_.data()[r];
+    one.log_end = log_end_.data()[r];
     one.tokens.clear();
     for (std::size_t d = 0; d < one.uniforms.size(); ++d) {
-      const int token = tokens[next++];
+      const int token = tokens_.data()[next++];
       if (!std::isfinite(one.log_mass)) continue;
       one.tokens.push_back(token == vocabulary_.size() ? std::nullopt : std::optional(TokenId{token}));
     }

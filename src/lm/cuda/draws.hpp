@@ -33,8 +33,10 @@ class Draws {
   Array<int> ends_;
   StepList<const std::uint32_t*> allowed_;
   StepList<std::uint8_t> end_allowed_;
-  StepList<int> begin_, tokens_;
-  StepList<double> uniforms_, log_mass_, log_end_;
+  StepList<int> begin_;
+  StepList<double> uniforms_;
+  Array<int, Place::pinned> tokens_;  ///< results, which the GPU writes into the host's memory
+  Array<double, Place::pinned> log_mass_, log_end_;
   std::size_t draw_count_ = 0;
   std::span<ContextDraws> started_;
 };

@@ -1,5 +1,7 @@
 // The kernels' bodies on real blocks of threads.
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "lm/cuda/launches.hpp"
 #include "lm/cuda/memory.hpp"
@@ -10,6 +12,14 @@ namespace {
 /// What tests/lm/cuda/emulated_block.hpp emulates.
 class CudaBlock {
  public:
+  /// Every kernel begins with it: the next one may come to the GPU, and nothing is read or written before the one
+  /// before is done, which has waited in the same way. So it does not matter which of them has been started early.
+  __device__ CudaBlock() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cudaTriggerProgrammaticLaunchCompletion();
+    cudaGridDependencySynchronize();
+#endif
+  }
   __device__ int thread() const { return static_cast<int>(threadIdx.x); }
   __device__ int threads() const { return static_cast<int>(blockDim.x); }
   __device__ int index() const { return static_cast<int>(blockIdx.x); }
@@ -98,13 +108,36 @@ __global__ void __launch_bounds__(row_threads) compare_kernel(CompareTask task) 
   if (differences > 0) atomicAdd(task.differences, differences);
 }
 
+/// When a kernel may come to the GPU: when all before it is done, or, if the one before it is a kernel, while that ends
+/// (programmatic dependent launch).
+enum class Start { in_turn, early };
+
+/// Hopper and newer can, in recordings since CUDA 12.3. SHOAL_GPU_EARLY=off is for measuring what it gains.
+bool can_start_early() {
+  int gpu = 0, major = 0, driver = 0;
+  check(cudaGetDevice(&gpu), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu), "cudaDeviceGetAttribute");
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  const char* wanted = std::getenv("SHOAL_GPU_EARLY");
+  return major >= 9 && driver >= 12030 && (wanted == nullptr || std::string_view(wanted) != "off");
+}
+
 /// Starts a kernel of a task on @p blocks blocks; none if there is nothing to do.
 template <class Task>
-void start(void (*kernel)(Task), const Task& task, int blocks, int threads, int shared_bytes, cudaStream_t stream) {
+void start(Start when, void (*kernel)(Task), const Task& task, int blocks, int threads, int shared_bytes,
+           cudaStream_t stream) {
   if (blocks == 0) return;
-  kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<std::size_t>(shared_bytes),
-           stream>>>(task);
-  check(cudaGetLastError(), "kernel launch");
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = when == Start::early && can_start_early() ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, task), "kernel launch");
 }
 
 /// Room for a number per warp.
@@ -123,41 +156,42 @@ int attention_bytes(int head_dim) { return attention_scratch_floats(head_dim) * 
 }  // namespace
 
 void launch(const EmbedTask& task, int rows, cudaStream_t stream) {
-  start(embed_kernel, task, rows, row_threads, 0, stream);
+  start(Start::in_turn, embed_kernel, task, rows, row_threads, 0, stream);
 }
 void launch(const NormTask& task, int rows, cudaStream_t stream) {
-  start(norm_kernel, task, rows, row_threads, reduction_bytes, stream);
+  start(Start::early, norm_kernel, task, rows, row_threads, reduction_bytes, stream);
 }
 void launch(const RotationTask& task, int rows, cudaStream_t stream) {
-  start(rotation_kernel, task, rows, warp_size, 0, stream);
+  start(Start::early, rotation_kernel, task, rows, warp_size, 0, stream);
 }
 void launch(const PlaceTask& task, int rows, cudaStream_t stream) {
-  start(place_kernel, task, rows, threads_for(task.heads + task.kv_heads), 0, stream);
+  start(Start::early, place_kernel, task, rows, threads_for(task.heads + task.kv_heads), 0, stream);
 }
 void launch(const AttentionTask& task, int blocks, cudaStream_t stream) {
-  start(attention_kernel_for(task.head_dim), task, blocks, attention_threads, attention_bytes(task.head_dim), stream);
+  start(Start::early, attention_kernel_for(task.head_dim), task, blocks, attention_threads,
+        attention_bytes(task.head_dim), stream);
 }
 void launch(const MergeTask& task, int rows, cudaStream_t stream) {
-  start(merge_kernel, task, rows, threads_for(task.heads), reduction_bytes, stream);
+  start(Start::early, merge_kernel, task, rows, threads_for(task.heads), reduction_bytes, stream);
 }
 void launch(const ActivationTask& task, int rows, cudaStream_t stream) {
-  start(activation_kernel, task, rows, row_threads, reduction_bytes, stream);
+  start(Start::early, activation_kernel, task, rows, row_threads, reduction_bytes, stream);
 }
 void launch(const QuantizeTask& task, int rows, cudaStream_t stream) {
-  start(quantize_kernel, task, rows, row_threads, reduction_bytes, stream);
+  start(Start::in_turn, quantize_kernel, task, rows, row_threads, reduction_bytes, stream);
 }
 void launch(const ScaleTask& task, int rows, cudaStream_t stream) {
-  start(scale_kernel, task, rows, row_threads, 0, stream);
+  start(Start::early, scale_kernel, task, rows, row_threads, 0, stream);
 }
 void launch(const CopyTask& task, int copies, cudaStream_t stream) {
-  start(copy_kernel, task, copies, row_threads, 0, stream);
+  start(Start::in_turn, copy_kernel, task, copies, row_threads, 0, stream);
 }
 void launch(const SampleTask& task, int rows, cudaStream_t stream) {
-  start(sample_kernel, task, rows, sampling_threads,
+  start(Start::in_turn, sample_kernel, task, rows, sampling_threads,
         sample_scratch_bytes(task.vocabulary, sampling_threads, truncates(task)), stream);
 }
 void launch(const CompareTask& task, int rows, cudaStream_t stream) {
-  start(compare_kernel, task, rows, row_threads, 0, stream);
+  start(Start::in_turn, compare_kernel, task, rows, row_threads, 0, stream);
 }
 
 void prepare_kernels(int head_dim, int vocabulary) {
@@ -177,6 +211,14 @@ void prepare_kernels(int head_dim, int vocabulary) {
   };
   load(embed_kernel, norm_kernel, rotation_kernel, place_kernel, attention_kernel_for(head_dim), merge_kernel,
        activation_kernel, quantize_kernel, scale_kernel, copy_kernel, sample_kernel, compare_kernel);
+}
+
+int attention_blocks_at_once(int head_dim) {
+  int blocks = 0;
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, attention_kernel_for(head_dim), attention_threads,
+                                                      static_cast<std::size_t>(attention_bytes(head_dim))),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return blocks;
 }
 
 }  // namespace shoal::lm::cuda

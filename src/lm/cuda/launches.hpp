@@ -35,5 +35,7 @@ void launch(const CompareTask& task, int rows, cudaStream_t stream);
 
 /// Once per process and GPU, before the first launch: loads them, and allows shared memory beyond the default.
 void prepare_kernels(int head_dim, int vocabulary);
+/// Attention's blocks of threads that a multiprocessor runs at the same time; after prepare_kernels().
+int attention_blocks_at_once(int head_dim);
 
 }  // namespace shoal::lm::cuda

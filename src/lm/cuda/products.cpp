@@ -71,7 +71,9 @@ class Products::Plan {
   Plan& operator=(const Plan&) = delete;
 
   /// Algorithms in the order in which cuBLASLt expects them to be fast; none that splits sums, unless they are exact.
-  [[nodiscard]] std::vector<cublasLtMatmulAlgo_t> candidates(cublasLtHandle_t handle) const {
+  /// @param bias as aligned as the product's will be
+  [[nodiscard]] std::vector<cublasLtMatmulAlgo_t> candidates(cublasLtHandle_t handle, const void* bias) const {
+    if (shape_.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "preference");
     const std::uint32_t no_splits = CUBLASLT_REDUCTION_SCHEME_NONE;
@@ -155,6 +157,7 @@ class Products::Probe {
     fill_x();
   }
 
+  [[nodiscard]] const void* bias() const { return operands_.bias; }
   /// @return whether it ran
   [[nodiscard]] bool remember(const Plan& reference) const {
     if (!run(reference)) return false;
@@ -220,11 +223,11 @@ Products::~Products() { cublasLtDestroy(handle_); }
 void Products::prepare(const ProductShape& shape, const void* weights) {
   if (plans_.contains({shape, most_rows})) return;
   const auto reference = std::make_shared<Plan>(shape, most_rows);
-  const auto candidates = reference->candidates(handle_);
+  Probe probe(*this, shape, weights);
+  const auto candidates = reference->candidates(handle_, probe.bias());
   if (candidates.empty())
     throw ModelError("cuBLASLt has no product of " + std::to_string(shape.outputs) + " x " +
                      std::to_string(shape.inputs) + " (widths must be multiples of 16) use --device cpu");
-  Probe probe(*this, shape, weights);
   const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const cublasLtMatmulAlgo_t& candidate) {
     reference->use(candidate);
     return probe.remember(*reference) && probe.repeats_the_bits(*reference);
@@ -248,7 +251,7 @@ void Products::prepare(const ProductShape& shape, const void* weights) {
 /// Null if no algorithm repeats the reference's bits.
 std::shared_ptr<const Products::Plan> Products::choose(const ProductShape& shape, int rows, const Probe& probe) const {
   const auto plan = std::make_shared<Plan>(shape, rows);
-  auto candidates = plan->candidates(handle_);
+  auto candidates = plan->candidates(handle_, probe.bias());
   const auto& reference = plans_.at({shape, most_rows})->algorithm();
   if (plan->can_run(handle_, reference)) candidates.push_back(reference);
   for (const auto& candidate : candidates) {

@@ -19,8 +19,6 @@ namespace {
 
 /// Windows of all rows of a pass together: what is kept of each until they are merged.
 constexpr int most_slots = 32768;
-/// Blocks of threads per multiprocessor among which attention is dealt out.
-constexpr int attention_blocks_each = 8;
 /// Left free beside weights, activations and key/value blocks: CUDA's own, lists, masks.
 constexpr std::size_t memory_reserve = std::size_t{512} << 20U;
 
@@ -146,6 +144,7 @@ class CudaTransformer final : public Transformer {
       stream_.wait();
     }
     prepare_kernels(config.head_dim, config.vocabulary_size);
+    attention_blocks_ = gpu_.multiprocessors() * attention_blocks_at_once(config.head_dim);
     prepare_products();
   }
 
@@ -344,7 +343,7 @@ class CudaTransformer final : public Transformer {
                          .tops = activations_.tops.data(),
                          .sums = activations_.sums.data(),
                          .outs = activations_.outs.data()},
-           gpu_.multiprocessors() * attention_blocks_each, stream_.get());
+           attention_blocks_, stream_.get());
     launch(MergeTask{inputs_.positions(), inputs_.slots(), config_.heads, config_.head_dim, sight, scale,
                      activations_.tops.data(), activations_.sums.data(), activations_.outs.data(),
                      activations_.operand.data(), quantized_for(weights_.layers[index].output)},
@@ -414,6 +413,7 @@ class CudaTransformer final : public Transformer {
   DeviceWeights weights_;
   Array<double> frequencies_;
   int half_ = 0;
+  int attention_blocks_ = 0;  ///< of threads, among which attention is dealt out
   ResidualParts parts_;
   mutable Activations activations_;
   Products products_;

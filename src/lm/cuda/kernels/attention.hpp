@@ -155,13 +155,15 @@ SHOAL_DEVICE void add_values(Block& block, const AttentionTask& task, const Warp
 /// What the warps found in their positions, merged in their order into the window's result.
 template <int chunks, class Block>
 SHOAL_DEVICE void merge_warps(Block& block, const AttentionTask& task, const AttentionItem& item, int kv_head, int tile,
-                              const float (&top)[2], const float (&sum)[2], const float (&out)[chunks][2][4]) {
+                              const TileRow (&mine)[2], const float (&top)[2], const float (&sum)[2],
+                              const float (&out)[chunks][2][4]) {
   const int warp = block.thread() / warp_size, lane = block.thread() % warp_size;
   auto* tops = block.template shared<float>(attention_scratch_floats(task.head_dim));  // [warps, 16]
   float* sums = tops + attention_warps * tile_rows;
   float* outs = sums + attention_warps * tile_rows;  // [warps, 16, head_dim]
   SHOAL_UNROLL
   for (int r = 0; r < 2; ++r) {
+    if (mine[r].row < 0) continue;
     const int at = warp * tile_rows + lane / 4 + 8 * r;
     if (lane % 4 == 0) tops[at] = top[r], sums[at] = sum[r];
     SHOAL_UNROLL
@@ -173,10 +175,10 @@ SHOAL_DEVICE void merge_warps(Block& block, const AttentionTask& task, const Att
     }
   }
   block.sync();
-  for (int i = block.thread(); i < tile_rows * task.head_dim; i += block.threads()) {
+  const int rows = smaller(tile_rows, item.rows * (task.heads / task.kv_heads) - tile * tile_rows);
+  for (int i = block.thread(); i < rows * task.head_dim; i += block.threads()) {
     const int index = i / task.head_dim, d = i % task.head_dim;
     const TileRow row = tile_row(task, item, kv_head, tile * tile_rows + index);
-    if (row.row < 0) continue;
     float all_top = tops[index], all_sum = 0.0F, all_out = 0.0F;
     for (int w = 1; w < attention_warps; ++w) all_top = larger(all_top, tops[w * tile_rows + index]);
     for (int w = 0; w < attention_warps; ++w) {
@@ -211,7 +213,7 @@ SHOAL_DEVICE void attend(Block& block, const AttentionTask& task) {
       score(block, task, positions, keys, rows, scores);
       weigh(block, task.scale, scores, top, sum);
       add_values(block, task, positions, values, scores, out);
-      merge_warps<chunks>(block, task, item, kv_head, tile, top, sum, out);
+      merge_warps<chunks>(block, task, item, kv_head, tile, rows, top, sum, out);
     }
   }
 }

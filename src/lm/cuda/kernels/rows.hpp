@@ -96,11 +96,17 @@ struct NormTask {
 
 /// x and the partial sums, in their order.
 SHOAL_DEVICE Pack<float> sum_of_parts(const NormTask& task, std::int64_t row, int i) {
+  constexpr int at_once = 4;  // loads under way
   Pack<float> sum = pack(task.x + row * task.n, i);
-  for (int p = 0; p < task.sums.count; ++p) {
-    const Pack<float> part = pack(task.sums.parts + p * task.sums.stride + row * task.n, i);
+  for (int first = 0; first < task.sums.count; first += at_once) {
+    Pack<float> parts[at_once] = {};
     SHOAL_UNROLL
-    for (int j = 0; j < 4; ++j) sum.at[j] += part.at[j];
+    for (int p = 0; p < at_once; ++p)
+      if (first + p < task.sums.count)
+        parts[p] = pack(task.sums.parts + (first + p) * task.sums.stride + row * task.n, i);
+    SHOAL_UNROLL
+    for (int p = 0; p < at_once; ++p)
+      for (int j = 0; j < 4 && first + p < task.sums.count; ++j) sum.at[j] += parts[p].at[j];
   }
   for (const float* bias : task.sums.bias) {
     if (bias == nullptr) continue;
