@@ -7,9 +7,10 @@
 #                                     there and run DIR/gpu_check.sh (it needs the NVIDIA driver and glibc 2.36)
 #   jobs/gpu_check.sh --bundle DIR --thin    the same without cuBLASLt and NCCL (800 MB), for a machine that has them:
 #                                     in a CUDA toolkit, or beside its PyTorch
-# SHOAL_GPU_SECONDS=S ends it after S seconds: what there is no time for is left out by name.
-# SHOAL_GPU_OUT=DIR (./gpu_check) gets checks.txt and figures.md. SHOAL_GPU_MODEL=DIR checks the runs on a checkpoint of
-# yours too, SHOAL_GPU_BENCH=off leaves the tables out, SHOAL_GPU_SCRATCH=DIR is where its models are written (8B: 15 GB).
+# SHOAL_GPU_SECONDS=S (540) ends it after S seconds: what there is no time for is left out by name.
+# SHOAL_GPU_OUT=DIR (./gpu_check) gets checks.txt, figures.md and, whole, what the first failures printed. Other settings:
+# SHOAL_GPU_MODEL=DIR checks the runs on a checkpoint of yours too, SHOAL_GPU_BENCH=off leaves the tables out,
+# SHOAL_GPU_SCRATCH=DIR is where its models are written (8B: 15 GB), SHOAL_GPU_EARLY=off starts every kernel in its turn.
 # Ends with 0 if all is well, 1 if a check failed, 77 if there is no GPU.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -70,8 +71,8 @@ fi
 # Where this machine has a library that is not in the bundle.
 find_library() {
   local folder
-  for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib \
-    $(python3 -c 'import nvidia; print(*nvidia.__path__)' 2>/dev/null || true); do
+  for folder in /usr/local/cuda/lib64 /usr/local/cuda/lib /usr/local/cuda/targets/x86_64-linux/lib \
+    $(LD_LIBRARY_PATH=$own_libraries python3 -c 'import nvidia; print(*nvidia.__path__)' 2>/dev/null || true); do
     find -L "$folder" -name "$1" -print -quit 2>/dev/null || true # not there
   done | head -n 1
 }
@@ -113,32 +114,38 @@ out=$(cd "$out" && pwd)
 : >"$out/checks.txt"
 : >"$out/figures.md"
 say() { echo "$*" | tee -a "$out/checks.txt"; }
-failures=0 left_out=0
-# limited LIMIT COMMAND...: within LIMIT seconds, and within what is left of all; its status, 125 if there is no time.
+rm -f "$out"/failure*.txt
+failed=() left_out=()
+# failure NAME: keeps and shows what $work/log holds.
+failure() {
+  failed+=("$1")
+  local kept=$out/failure${#failed[@]}.txt
+  say "FAILED  $1"
+  if [ ${#failed[@]} -le 5 ]; then cp "$work/log" "$kept" && say "        the end of $kept:"; fi
+  sed 's/^/        /' "$work/log" | tail -n 40 | tee -a "$out/checks.txt"
+}
+# limited LIMIT COMMAND...: within LIMIT seconds, and within what is left of all; its status, 125 if that was too little.
 limited() {
-  local limit=$1 left=$((${SHOAL_GPU_SECONDS:-1000000} - SECONDS)) status=0
+  local limit=$1 left=$((${SHOAL_GPU_SECONDS:-540} - SECONDS)) status=0
   shift
-  [ "$left" -ge "$limit" ] || limit=$left
-  [ "$limit" -ge 5 ] || return 125
-  timeout -k 5 "$limit" bash -o pipefail -c '"$@"' gpu_check "$@" &
+  [ "$left" -ge 5 ] || return 125
+  timeout -k 5 "$((left < limit ? left : limit))" bash -o pipefail -c '"$@"' gpu_check "$@" &
   running=$!
   wait "$running" || status=$?
   running=
+  case $status in 124 | 137) [ "$left" -ge "$limit" ] || status=125 ;; esac
   return "$status"
 }
-# check LIMIT NAME COMMAND...: its output appears if it fails
+# check LIMIT NAME COMMAND...: its output appears if it fails. Succeeds always.
 check() {
   local limit=$1 name=$2 start=$SECONDS status=0
   shift 2
   limited "$limit" "$@" >"$work/log" 2>&1 || status=$?
   case $status in
     0) say "ok      $name ($((SECONDS - start)) s)" ;;
-    125) say "no time $name" && left_out=$((left_out + 1)) ;;
-    *)
-      case $status in 124 | 137) say "FAILED  $name (stopped after $((SECONDS - start)) s)" ;; *) say "FAILED  $name" ;; esac
-      sed 's/^/        /' "$work/log" | tail -n 40 | tee -a "$out/checks.txt"
-      failures=$((failures + 1))
-      ;;
+    125) left_out+=("$name") ;;
+    124 | 137) failure "$name (stopped after $((SECONDS - start)) s)" ;;
+    *) failure "$name (status $status)" ;;
   esac
 }
 # figures LIMIT TITLE COMMAND...: its output is a table
@@ -148,15 +155,12 @@ figures() {
   [ "${SHOAL_GPU_BENCH:-on}" != off ] || return 0
   printf '\n### %s\n\n' "$title" >"$work/table"
   limited "$limit" "$@" >>"$work/table" 2>"$work/log" || status=$?
-  [ "$status" -ne 125 ] || { say "no time $title" && left_out=$((left_out + 1)) && return 0; }
+  [ "$status" -ne 125 ] || { left_out+=("$title") && return 0; }
   tee -a "$out/figures.md" <"$work/table"
-  [ "$status" -ne 0 ] || return 0
-  say "FAILED  $title (status $status)"
-  tail -n 40 "$work/log" | tee -a "$out/checks.txt"
-  failures=$((failures + 1))
+  [ "$status" -eq 0 ] || failure "$title (status $status)"
 }
 
-shoal info | tee -a "$out/checks.txt"
+shoal info 2>&1 | tee -a "$out/checks.txt" || true
 # Which problem, if there is one, the first test tells.
 status=0
 "$tests/test_gpu" --gtest_filter=None >"$work/log" 2>&1 || status=$?
@@ -172,8 +176,8 @@ answers() {
   shift 2
   rm -f "$work/run.log"
   "${launch[@]}" shoal generate --log-file "$work/run.log" --device cuda --prompt "Tell me about parallel processing." --particles 60 \
-    --max-tokens 48 --regex '.*[.!?]' --style conversational --seed 7 --json "$@" 2>"$work/err" |
-    grep -o '"particles":\[.*\],"posterior"' >"$work/$name" || { cat "$work/err"; return 1; }
+    --max-tokens 48 --regex '.*[.!?]' --style conversational --seed 7 --json "$@" |
+    grep -o '"particles":\[.*\],"posterior"' >"$work/$name"
 }
 # same NAME REFERENCE RANKS OPTIONS...
 same() {
@@ -193,8 +197,9 @@ moving() {
   [ -s "$work/moving1" ] || answers moving1 1 "$@" || return 1
   same "moving$ranks" moving1 "n$ranks" "$@"
 }
+in_turn() { SHOAL_GPU_EARLY=off same "$@"; }
 export work
-export -f answers same moving
+export -f answers same moving in_turn
 
 # on_ranks RANKS MODEL
 on_ranks() {
@@ -208,6 +213,7 @@ first_runs() {
   for workers in 1 3; do
     check 60 "the same answer in $workers micro-batches ($1)" same "workers$workers" one 1 --model "$1" --workers "$workers"
   done
+  check 60 "the same answer with every kernel in its turn ($1)" in_turn turns one 1 --model "$1"
   on_ranks 2 "$1"
   check 60 "8 bits ($1)" answers int8 1 --model "$1" --dtype int8
 }
@@ -266,18 +272,25 @@ sanitizer=$(command -v compute-sanitizer || true)
 [ -n "$sanitizer" ] || say "skipped compute-sanitizer (not on the PATH) it comes with the CUDA toolkit"
 
 check 120 "kernels against their emulated bodies" "$tests/test_gpu" --gtest_filter='KernelsOnGpu.*'
-check 120 "logits of every family's fixture, the same bits in every batch" "$tests/test_gpu" --gtest_filter='-KernelsOnGpu.*'
+logits=("$tests/test_gpu" --gtest_filter='-KernelsOnGpu.*')
+check 120 "logits of every family's fixture, the same bits in every batch" "${logits[@]}"
+if [ ${#failed[@]} -gt 0 ] && [ "${SHOAL_GPU_EARLY:-}" != off ]; then # is it because kernels start early?
+  export SHOAL_GPU_EARLY=off
+  before=${#failed[@]}
+  check 120 "the same with every kernel in its turn" "${logits[@]}"
+  if [ ${#failed[@]} -eq "$before" ]; then say "        going on with SHOAL_GPU_EARLY=off"; else unset SHOAL_GPU_EARLY; fi
+fi
 first_runs minnow
 decoding 90 0.5b
-if [ -n "$sanitizer" ]; then
-  sanitized 120 memcheck "the kernels" 'KernelsOnGpu.*-*Products*'
-  sanitized 120 racecheck "the kernels" 'KernelsOnGpu.*-*Products*'
-fi
-decoding 240 8b
+[ ! -x "$bench" ] || figures 60 "Decoding, 0.5b, every kernel in its turn" \
+  env -u OMP_WAIT_POLICY SHOAL_GPU_EARLY=off "$bench" --models 0.5b --particles 200 --scratch "$scratch"
+[ -z "$sanitizer" ] || sanitized 120 memcheck "the kernels" 'KernelsOnGpu.*-*Products*'
+decoding 200 8b
 check 60 "NCCL between 2 ranks" mpirun -n 2 "$tests/test_gpu_links"
 check 60 "NCCL between 3 ranks" mpirun -n 3 "$tests/test_gpu_links"
-gpus=$(shoal info --json | grep -o '"compute_capability"' | wc -l)
+gpus=$(shoal info --json | grep -o '"compute_capability"' | wc -l || true)
 [ "$gpus" -lt 2 ] || check 90 "NCCL between this machine's $gpus GPUs" env -u NCCL_SOCKET_IFNAME mpirun -n "$gpus" "$tests/test_gpu_links"
+[ -z "$sanitizer" ] || sanitized 90 racecheck "the kernels" 'KernelsOnGpu.*-*Products*'
 ! command -v ncu >/dev/null || figures 60 "Kernels of some steps, 0.5B, 200 particles" kernel_times
 further_runs minnow
 decoding 90 1.1b
@@ -288,6 +301,11 @@ if LD_LIBRARY_PATH=$own_libraries python3 -c 'import torch, transformers' 2>/dev
 fi
 [ -z "${SHOAL_GPU_MODEL:-}" ] || { rm -f "$work/moving1" && first_runs "$SHOAL_GPU_MODEL" && further_runs "$SHOAL_GPU_MODEL"; }
 
-[ "$left_out" -eq 0 ] || say "gpu_check: no time for $left_out checks"
-[ "$failures" -eq 0 ] || { say "gpu_check: $failures checks failed" && exit 1; }
+# The result, once more in few lines.
+say ""
+[ ${#left_out[@]} -eq 0 ] || say "gpu_check: no time for ${#left_out[@]}:$(printf '\n  %s' "${left_out[@]}")"
+if [ ${#failed[@]} -gt 0 ]; then
+  say "gpu_check: ${#failed[@]} failed, all else is well:$(printf '\n  %s' "${failed[@]}")"
+  exit 1
+fi
 say "gpu_check: all is well; $out has checks.txt and figures.md"
