@@ -218,7 +218,7 @@ int attention_blocks_at_once(int head_dim) {
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, attention_kernel_for(head_dim), attention_threads,
                                                       static_cast<std::size_t>(attention_bytes(head_dim))),
         "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
-  return blocks;
+  return std::max(1, blocks);
 }
 
 }  // namespace shoal::lm::cuda

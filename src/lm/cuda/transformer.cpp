@@ -147,6 +147,10 @@ class CudaTransformer final : public Transformer {
     attention_blocks_ = gpu_.multiprocessors() * attention_blocks_at_once(config.head_dim);
     prepare_products();
   }
+  /// What an error may have left unfinished still uses what is freed after it.
+  ~CudaTransformer() override { cudaStreamSynchronize(stream_.get()); }
+  CudaTransformer(const CudaTransformer&) = delete;
+  CudaTransformer& operator=(const CudaTransformer&) = delete;
 
   [[nodiscard]] const TransformerConfig& config() const override { return config_; }
   [[nodiscard]] DType dtype() const override { return format_ == WeightFormat::int8 ? DType::int8 : DType::bf16; }
