@@ -9,6 +9,7 @@
 #include "lm/cuda/attention_plan.hpp"
 #include "lm/cuda/batch_sizes.hpp"
 #include "lm/cuda/emulated_block.hpp"
+#include "lm/cuda/graphs.hpp"
 #include "lm/cuda/launches.hpp"
 #include "lm/cuda/memory.hpp"
 #include "lm/cuda/products.hpp"
@@ -218,6 +219,32 @@ TEST_F(KernelsOnGpu, PartsSumsOfEightBitsAndCopies) {
   const auto copied = fetch(reinterpret_cast<float*>(to_at), from.size());
   EXPECT_TRUE(std::equal(from.begin(), from.begin() + bytes / 4, copied.begin() + bytes / 4));
   EXPECT_TRUE(std::equal(from.begin() + bytes / 4, from.end(), copied.begin()));
+}
+
+/// Kernels that come to the GPU while the one before still runs; each adds to what that one has written.
+TEST_F(KernelsOnGpu, EachReadsWhatTheOneBeforeHasWritten) {
+  const int n = 896, rows = 300, launches = 40;
+  const std::size_t width = n, size = width * rows;
+  const auto x = random_floats(size, 1), part = random_floats(size, 2), weight = random_floats(width, 3);
+  auto expected = x;
+  for (int i = 0; i < launches; ++i)
+    for (std::size_t j = 0; j < size; ++j) expected[j] += part[j];
+  float* at = on_gpu(x);
+  const NormTask task{at,    {on_gpu(part), 1, 0, {nullptr, nullptr}}, nullptr, on_gpu(weight), nullptr, n,
+                      1e-5F, on_gpu(std::vector<Bf16>(size))};
+  const auto launch_all = [&] {
+    for (int i = 0; i < launches; ++i) launch(task, rows, stream.get());
+  };
+  prepare_kernels(64, 1000);
+  Graphs graphs(stream);
+  for (const bool recorded : {false, true, true}) {
+    copy_to_device(std::span<const float>(x), at, stream);
+    if (recorded)
+      graphs.run(rows, launch_all);
+    else
+      launch_all();
+    EXPECT_EQ(fetch(at, size), expected) << (recorded ? "in a recording" : "one by one");
+  }
 }
 
 TEST_F(KernelsOnGpu, ProductsInEightBitsAreExact) {
