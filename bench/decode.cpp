@@ -7,23 +7,28 @@
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer) in the best of several
 // steps, their ratio, and the share of the run's time by operation. The run is a mean over its steps: where something
 // else runs, the ratio to the mean of the products alone tells what that takes from both. No potentials, so nearly
-// every particle is a distinct context.
+// every particle is a distinct context. With KV: the ratio to the products followed by one reading of the keys and
+// values that the steps see, at the rate at which these threads read long stretches of memory.
 //
 //   bench_decode --contexts [--particles 1,10,100,1000] [--dtype bf16] [--threads 1] [--prompt 64] [--tokens 100]
 //
 // Constrained jobs of minnow: distinct contexts against particles. Then, for the random checkpoint, what a run whose
 // particles all share their text costs beside one particle.
 #include <algorithm>
+#include <atomic>
 #include <boost/program_options.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <numeric>
 
 #include "base/parallel.hpp"
+#include "base/stopwatch.hpp"
 #include "distinct_contexts.hpp"
 #include "lists.hpp"
 #include "lm/checkpoint_folder.hpp"
+#include "lm/cpu/kernels.hpp"
 #include "number_model.hpp"
 #include "products_of_a_step.hpp"
 #include "random_checkpoint.hpp"
@@ -46,6 +51,32 @@ struct Settings {
   bool contexts = false;
 };
 
+/// Bytes per second that all workers read from memory, in the best of several readings.
+double reading_rate() {
+  static const std::vector<std::uint64_t> data(std::size_t{1} << 25U, 1);
+  constexpr std::size_t part = std::size_t{1} << 18U;
+  std::atomic<std::uint64_t> found = 0;  // or nothing would be read
+  double best = 0.0;
+  for (int round = 0; round < 8; ++round) {
+    const Stopwatch watch;
+    parallel_for(data.size() / part, [&](std::size_t i) {
+      std::uint64_t sums[32] = {};
+      for (std::size_t k = i * part; k < (i + 1) * part; k += 32)
+        for (std::size_t j = 0; j < 32; ++j) sums[j] += data[k + j];
+      found += std::accumulate(std::begin(sums), std::end(sums), std::uint64_t{0});
+    });
+    best = std::max(best, static_cast<double>(data.size() * sizeof(data[0])) / watch.seconds());
+  }
+  return best;
+}
+
+/// Of the keys and values that the run's steps see: those of the prompt once a step, the particles' own.
+double kv_bytes(const NumberModel& model, const Settings& settings, int particles) {
+  const double steps = settings.tokens;
+  const double positions = settings.prompt * steps + particles * steps * (steps - 1.0) / 2.0;
+  return positions * static_cast<double>(model.transformer().block_bytes()) / lm::cpu::block_positions;
+}
+
 void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,
             int threads, int particles) {
   set_worker_threads(threads);
@@ -54,11 +85,12 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
   const auto [step, mean_step] = products->measure(particles, std::clamp(200 / particles, 10, 20));
   const double speed = static_cast<double>(run.particle_tokens) / run.wall_s;
   const double roofline = particles / step;
+  const double reading = kv_bytes(model, settings, particles) / reading_rate() / settings.tokens;
   const lm::ForwardSeconds& forward = model.seconds();
   const double elementwise = forward.total - forward.products - forward.head - forward.attention;
-  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% |", dtype.c_str(), threads, particles, speed,
-              roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
-              100.0 * speed * mean_step / particles);
+  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% |", dtype.c_str(), threads, particles,
+              speed, roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
+              100.0 * speed * mean_step / particles, 100.0 * speed * (step + reading) / particles);
   for (const double seconds : {forward.products, forward.head, forward.attention, elementwise, run.times.potential_s,
                                run.wall_s - forward.total - run.times.potential_s})
     std::printf(" %.1f %% |", 100.0 * seconds / run.wall_s);
@@ -69,9 +101,9 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
 void run_all(const Settings& settings, const fs::path& folder) {
   std::printf(
       "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | of its mean | "
-      "layers' "
-      "products | head | attention | elementwise | draws | rest |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "with "
+      "KV | layers' products | head | attention | elementwise | draws | rest |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
     const NumberModel model(lm::load_cpu_transformer(
