@@ -20,7 +20,12 @@ struct Machine {
   double kv_bytes = 131'072;     ///< of one token
   double particle_bytes = 600;   ///< of a particle without key/value blocks
   int prompt_tokens = 64;
-  double spare = 0.1;
+  double spare = 0.0;      ///< see smc::rank_capacity
+  double patience = 0.25;  ///< token steps that a rank waits for what travels before it decodes
+  bool relays = true;      ///< as planned; else all comes from where it was
+  /// Each parent that travels lacks no more blocks where it goes than any other that lives with it would: a bound on
+  /// what planning by missing blocks could gain.
+  bool fewest_blocks = false;
 };
 
 /// What a recorded run says that can be replayed.
@@ -38,6 +43,8 @@ struct Recording {
 };
 
 Recording recording_of(const trace::Trace& trace);
+/// As many tokens, of which no particle finishes, with one resampling, in the middle, that so many particles survive.
+Recording with_survivors(Recording recording, std::size_t survivors);
 
 /// Of a whole run.
 struct ModelledTime {

@@ -136,7 +136,9 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
       "spare", po::value<double>()->notifier([o](double v) { o->spare_percent = v; })->value_name("PERCENT"),
       "a rank may hold so many more particles than its even share before any leave it (0 where a token step takes "
-      "longer with every particle: on the CPU; 10 on GPUs and with tabular models)")(
+      "longer with every particle: on the CPU; on GPUs and with tabular models as many places as the square root of "
+      "the "
+      "share: 10 at 100 particles a rank, 35 at 8)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");
@@ -239,7 +241,7 @@ Isa parse_isa(const std::string& name) {
 
 void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
   if (!o->spare_percent) {
-    o->smc.spare = cluster::choose_spare(model.summary());
+    o->smc.spare = cluster::choose_spare(model.summary(), static_cast<double>(o->smc.particles) / world.size());
     o->spare_percent = 100.0 * o->smc.spare;
   }
   if (o->migrate != "auto") return;

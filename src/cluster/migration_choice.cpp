@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <vector>
 
 #include "base/stopwatch.hpp"
@@ -71,8 +72,9 @@ smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuL
   return faster_migration(-worst[0], bytes_per_token, worst[1]);
 }
 
-double choose_spare(const ModelSummary& model) {
-  return model.kv_bytes_per_token > 0 && model.device == "cpu" ? 0.0 : 0.1;
+double choose_spare(const ModelSummary& model, double share) {
+  const bool all_particles_cost_alike = model.kv_bytes_per_token > 0 && model.device == "cpu";
+  return all_particles_cost_alike ? 0.0 : 1.0 / std::sqrt(share);
 }
 
 }  // namespace shoal::cluster

@@ -22,7 +22,9 @@ smc::Migrate choose_migration(World& world, const LanguageModel& model, lm::GpuL
 /// smc::Options::spare. On the CPU a transformer's token step takes longer with every particle, so that all wait for
 /// the fullest rank at every token until the next resampling, while particles travel beside the decoding: no spare
 /// places. A GPU's step takes nearly as long with some particles more, and a tabular model's is shorter than any
-/// message: a tenth, which saves most moves.
-double choose_spare(const ModelSummary& model);
+/// message: as many places as the ranks' numbers of children differ by chance, which is the square root of their share
+/// where resampling is due (ESS half of N). This leaves a fifth of the moves.
+/// @param share particles per rank
+double choose_spare(const ModelSummary& model, double share);
 
 }  // namespace shoal::cluster

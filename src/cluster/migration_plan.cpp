@@ -120,16 +120,108 @@ void match(std::span<const std::size_t> ranks, Counts leave, Counts arrive, std:
   }
 }
 
-/// The transfers in the order of sender and receiver, and what can be counted of them.
-void finish(smc::MigrationPlan* plan) {
-  auto& transfers = plan->transfers;
-  std::stable_sort(transfers.begin(), transfers.end(), [](const smc::Transfer& a, const smc::Transfer& b) {
+void sort_by_route(std::vector<smc::Transfer>* transfers) {
+  std::stable_sort(transfers->begin(), transfers->end(), [](const smc::Transfer& a, const smc::Transfer& b) {
     return a.from != b.from ? a.from < b.from : a.to < b.to;
   });
+}
+
+bool same_route(const smc::Transfer& a, const smc::Transfer& b) { return a.from == b.from && a.to == b.to; }
+
+/// Lets the receivers of a parent send it on to each other.
+class Relays {
+ public:
+  using Transfers = std::vector<smc::Transfer*>;
+
+  /// @param nodes of each rank
+  /// @param busy  by rank: has children of parents that live there
+  Relays(std::span<const int> nodes, std::vector<bool> busy)
+      : nodes_(nodes), busy_(std::move(busy)), received_(nodes.size(), 0) {}
+
+  /// @param transfers all of the plan, sorted by route
+  void arrange(std::span<smc::Transfer> transfers) {
+    for (const smc::Transfer& transfer : transfers) ++received_[index(transfer.to)];
+    Transfers alone;  // on their route, so that another route in its place is no message more
+    for (std::size_t i = 0; i < transfers.size(); ++i) {
+      const bool first = i == 0 || !same_route(transfers[i - 1], transfers[i]);
+      const bool last = i + 1 == transfers.size() || !same_route(transfers[i], transfers[i + 1]);
+      if (first && last) alone.push_back(&transfers[i]);
+    }
+    std::stable_sort(alone.begin(), alone.end(), [&](const smc::Transfer* a, const smc::Transfer* b) {
+      return a->parent != b->parent ? a->parent < b->parent : node_of(a->to) < node_of(b->to);
+    });
+    for_groups(
+        alone, [](const smc::Transfer* t) { return t->parent.value(); },
+        [&](std::span<smc::Transfer* const> of_parent) { relay(of_parent); });
+  }
+
+ private:
+  [[nodiscard]] int node_of(Rank rank) const { return nodes_[index(rank)]; }
+  [[nodiscard]] bool can_relay(Rank rank) const { return !busy_[index(rank)] && received_[index(rank)] == 1; }
+
+  template <class Key, class Action>
+  static void for_groups(std::span<smc::Transfer* const> transfers, const Key& key, const Action& action) {
+    for (std::size_t begin = 0, end = 0; begin < transfers.size(); begin = end) {
+      while (end < transfers.size() && key(transfers[end]) == key(transfers[begin])) ++end;
+      action(transfers.subspan(begin, end - begin));
+    }
+  }
+
+  /// @param transfers of one parent, by node
+  void relay(std::span<smc::Transfer* const> transfers) const {
+    const Rank owner = transfers.front()->from;
+    Transfers between_nodes;
+    for_groups(
+        transfers, [&](const smc::Transfer* t) { return node_of(t->to); },
+        [&](std::span<smc::Transfer* const> of_node) {
+          if (node_of(of_node.front()->to) == node_of(owner)) return spread(owner, of_node);
+          const auto head =
+              std::find_if(of_node.begin(), of_node.end(), [&](const smc::Transfer* t) { return can_relay(t->to); });
+          if (head == of_node.end()) {
+            between_nodes.insert(between_nodes.end(), of_node.begin(), of_node.end());
+            return;
+          }
+          between_nodes.push_back(*head);
+          Transfers others(of_node.begin(), head);
+          others.insert(others.end(), head + 1, of_node.end());
+          spread((*head)->to, others);
+        });
+    spread(owner, between_nodes);
+  }
+
+  /// A binary tree below @p source, those that can relay above those that cannot; of these each gets it from one of the
+  /// others in turn, if they are too many.
+  void spread(Rank source, std::span<smc::Transfer* const> transfers) const {
+    Transfers order(transfers.begin(), transfers.end());
+    std::stable_partition(order.begin(), order.end(), [&](const smc::Transfer* t) { return can_relay(t->to); });
+    std::vector<Rank> senders{source};
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      const Rank sender = senders[j / 2 < senders.size() ? j / 2 : j % senders.size()];
+      order[j]->relayed = sender != order[j]->from;
+      order[j]->from = sender;
+      if (can_relay(order[j]->to)) senders.push_back(order[j]->to);
+    }
+  }
+
+  std::span<const int> nodes_;
+  std::vector<bool> busy_;
+  Counts received_;  ///< transfers, by rank
+};
+
+/// By rank: whether children stay where their parents are.
+std::vector<bool> ranks_that_keep_children(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
+                                           const smc::MigrationPlan& plan, std::size_t ranks) {
+  std::vector<bool> keep(ranks, false);
+  for (std::size_t child = 0; child < ancestors.size(); ++child)
+    if (plan.owners[child] == owners[ancestors[child].value()]) keep[index(plan.owners[child])] = true;
+  return keep;
+}
+
+void count_transfers(smc::MigrationPlan* plan) {
+  const auto& transfers = plan->transfers;
   plan->stats.sent = transfers.size();
   for (std::size_t i = 0; i < transfers.size(); ++i)
-    if (i == 0 || transfers[i].from != transfers[i - 1].from || transfers[i].to != transfers[i - 1].to)
-      ++plan->stats.messages;
+    if (i == 0 || !same_route(transfers[i - 1], transfers[i])) ++plan->stats.messages;
 }
 
 }  // namespace
@@ -180,7 +272,10 @@ smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::spa
   match(all, flows.leave_node, flows.arrive_node, &departures, &plan);
   plan.stats.between_nodes = plan.stats.moved;
   for (const auto& of_node : groups) match(of_node, flows.leave_within, flows.arrive_within, &departures, &plan);
-  finish(&plan);
+  sort_by_route(&plan.transfers);
+  Relays(nodes, ranks_that_keep_children(ancestors, owners, plan, nodes.size())).arrange(plan.transfers);
+  sort_by_route(&plan.transfers);
+  count_transfers(&plan);
   return plan;
 }
 

@@ -29,7 +29,12 @@ struct Flows {
 Flows plan_flows(std::span<const std::uint32_t> loads, std::span<const int> nodes, double spare);
 
 /// Largest families leave first, whole, so that few distinct states travel, and first of all those that leave the node;
-/// pairs are matched in rank order, so that most are neighbours. Messages <= sending ranks + receiving ranks - 1.
+/// pairs are matched in rank order, so that most are neighbours. Messages <= ranks that give children away + ranks that
+/// get some - 1.
+/// A parent that goes to many ranks is relayed by those of them that have nothing else to do until it comes: no child
+/// of a parent of their own, nothing else to receive. It goes once to each node that has such a rank, and between the
+/// nodes as in each node along a binary tree, since a card shares its rate among all that it sends. A rank that decodes
+/// would relay between tokens only, later than the owner could have sent. Relays replace messages, and add none.
 /// O(N + P log P + states sent * log N).
 /// @param ancestors parent of each child, sorted
 /// @param owners    rank of each parent

@@ -43,7 +43,8 @@ Migration::Routes Migration::routes(std::span<const Transfer> transfers, Rank mi
   Routes routes;
   for (const Transfer& transfer : transfers) {
     if (transfer.*here != mine) continue;
-    if (routes.empty() || routes.back().peer != transfer.*there) routes.push_back({.peer = transfer.*there});
+    if (routes.empty() || routes.back().peer != transfer.*there)
+      routes.push_back({.peer = transfer.*there, .relayed = transfer.relayed});
     routes.back().parents.push_back(transfer.parent);
   }
   return routes;
@@ -55,8 +56,11 @@ Migration::Migration(std::span<const Transfer> transfers, const Population& popu
       transport_(transport),
       outgoing_(routes(transfers, transport->rank(), &Transfer::from, &Transfer::to)),
       incoming_(routes(transfers, transport->rank(), &Transfer::to, &Transfer::from)) {
+  const auto first_relayed =
+      std::stable_partition(outgoing_.begin(), outgoing_.end(), [](const Route& route) { return !route.relayed; });
+  own_ = static_cast<std::size_t>(first_relayed - outgoing_.begin());
   attempt([&] {
-    for (Route& route : outgoing_) pack_particles(&route, population);
+    for (Route& route : own()) pack_particles(&route, population);
   });
 }
 
@@ -85,7 +89,7 @@ void Migration::pack_particles(Route* route, const Population& population) const
 void Migration::trade(Migrate how, std::size_t vocabulary_size) {
   exchange_sizes();
   if (some_rank_failed()) return;
-  exchange(&outgoing_, &incoming_);
+  exchange_particles();
   attempt([&] {
     for (Route& route : incoming_) unpack_particles(&route);
   });
@@ -93,6 +97,7 @@ void Migration::trade(Migrate how, std::size_t vocabulary_size) {
     attempt([&] { rebuild_growing(tree_, vocabulary_size, arrivals_.histories); });
   } else {
     attempt([&] { expect_contexts(); });
+    attempt([&] { take_relayed_contexts(); });
     ask_for_blocks();
     attempt([&] {
       for (Route& route : outgoing_) gather_outgoing_blocks(&route);
@@ -101,24 +106,37 @@ void Migration::trade(Migrate how, std::size_t vocabulary_size) {
   }
   for (Route& route : outgoing_) {
     bytes_ += route.size();
-    if (route.blocks.empty()) route.contexts.clear();
+    if (route.blocks.empty() && !route.relayed) route.contexts.clear();
   }
 }
 
+/// Those that relay wait for their own first.
 void Migration::exchange_sizes() {
-  Routes from;
-  Routes to;
-  for (const Route& route : outgoing_) {
-    ByteWriter size;
-    size.put<std::uint64_t>(route.bytes.size());
-    from.push_back({.peer = route.peer, .bytes = size.take()});
-  }
-  for (const Route& route : incoming_) to.push_back({.peer = route.peer, .bytes = std::string(size_bytes, '\0')});
-  exchange(&from, &to);
+  const auto sizes_of = [](RouteSpan routes) {
+    Routes sizes;
+    for (const Route& route : routes) {
+      ByteWriter size;
+      size.put<std::uint64_t>(route.bytes.size());
+      sizes.push_back({.peer = route.peer, .bytes = size.take()});
+    }
+    return sizes;
+  };
+  Routes from = sizes_of(own());
+  Routes to = sizes_of(incoming_);
+  exchange(from, to);
   attempt([&] {
     for (std::size_t k = 0; k < incoming_.size(); ++k)
       incoming_[k].bytes.assign(ByteReader(to[k].bytes).get<std::uint64_t>(), '\0');
+    for (Route& route : relayed()) route.bytes.assign(incoming_.front().bytes.size(), '\0');
   });
+  Routes sent_on = sizes_of(relayed());
+  exchange(sent_on, {});
+}
+
+void Migration::exchange_particles() {
+  exchange(own(), incoming_);
+  for (Route& route : relayed()) std::copy_n(incoming_.front().bytes.begin(), route.bytes.size(), route.bytes.begin());
+  exchange(relayed(), {});
 }
 
 /// Collective.
@@ -153,6 +171,14 @@ void Migration::expect_contexts() {
   for (History& arrival : arrivals_.histories) arrival.waiting = !complete && arrival.status == Status::growing;
 }
 
+/// What a rank relays is all that it receives.
+void Migration::take_relayed_contexts() {
+  for (Route& route : relayed()) {
+    for (const History& arrival : arrivals_.histories) route.contexts.push_back(arrival.context);
+    route.computed = incoming_.front().computed;
+  }
+}
+
 /// Receivers answer their senders, who then know what to pack.
 void Migration::ask_for_blocks() {
   for (Route& route : incoming_) {
@@ -166,20 +192,27 @@ void Migration::ask_for_blocks() {
     route.bytes.resize(route.parents.size() * answer_bytes, '\0');
   }
   for (Route& route : outgoing_) route.bytes.assign(route.parents.size() * answer_bytes, '\0');
-  exchange(&incoming_, &outgoing_);
+  exchange(incoming_, outgoing_);
 }
 
+/// Of blocks that are still to come and whose memory the transport does not reach, as many bytes of room.
 void Migration::gather_outgoing_blocks(Route* route) const {
   const std::string answers = std::exchange(route->bytes, {});
   ByteReader answer(answers);
   for (std::size_t k = 0; k < route->parents.size(); ++k) {
-    const auto first_block = answer.get<std::uint32_t>();
-    if (answer.get<std::uint64_t>() == 0) continue;
+    route->first_blocks.push_back(answer.get<std::uint32_t>());
+    const auto missing = answer.get<std::uint64_t>();
+    if (missing == 0) {
+      route->contexts[k].reset();
+      continue;
+    }
     const ContextId context = route->contexts[k].id();
     if (transport_->reaches_blocks())
-      append(tree_->blocks(context, first_block, route->computed[k]), &route->blocks);
+      append(tree_->blocks(context, route->first_blocks[k], route->computed[k]), &route->blocks);
+    else if (route->relayed)
+      route->bytes.resize(route->bytes.size() + missing, '\0');
     else
-      route->bytes += tree_->pack(context, first_block, route->computed[k]);
+      route->bytes += tree_->pack(context, route->first_blocks[k], route->computed[k]);
   }
 }
 
@@ -195,32 +228,32 @@ void Migration::make_room_for_blocks(Route* route) const {
 
 void Migration::ship() {
   const auto travels = [](const Route& route) { return route.size() > 0; };
-  if (std::any_of(outgoing_.begin(), outgoing_.end(), travels) ||
-      std::any_of(incoming_.begin(), incoming_.end(), travels))
-    shipment_ = start(&outgoing_, &incoming_);
+  if (std::any_of(own().begin(), own().end(), travels) || std::any_of(incoming_.begin(), incoming_.end(), travels))
+    shipment_ = start(own(), incoming_);
 }
 
-std::unique_ptr<Shipment> Migration::start(Routes* from, Routes* to) {
+std::unique_ptr<Shipment> Migration::start(RouteSpan from, RouteSpan to) {
   std::vector<Parcel> outgoing;
   std::vector<Parcel> incoming;
-  for (Route& route : *from) outgoing.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
-  for (Route& route : *to) incoming.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
+  for (Route& route : from) outgoing.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
+  for (Route& route : to) incoming.push_back({route.peer, std::move(route.bytes), std::move(route.blocks)});
   return transport_->ship(std::move(outgoing), std::move(incoming));
 }
 
 /// Waits for what comes.
-void Migration::exchange(Routes* from, Routes* to) {
-  for (const Route& route : *from) bytes_ += route.bytes.size();
+void Migration::exchange(RouteSpan from, RouteSpan to) {
+  for (const Route& route : from) bytes_ += route.bytes.size();
   const auto shipment = start(from, to);
   shipment->wait([] { return false; });
   std::vector<std::string> arrived = shipment->take();
-  for (std::size_t k = 0; k < to->size(); ++k) (*to)[k].bytes = std::move(arrived[k]);
-  for (Route& route : *from) route.bytes.clear();
+  for (std::size_t k = 0; k < to.size(); ++k) to[k].bytes = std::move(arrived[k]);
+  for (Route& route : from) route.bytes.clear();
 }
 
 bool Migration::poll() {
   if (shipment_ && !shipment_->arrived()) return false;
   if (!filled_) fill_contexts();
+  send_on();
   return true;
 }
 
@@ -230,16 +263,17 @@ void Migration::wait(const std::function<bool()>& stop) {
 }
 
 bool Migration::linger(double seconds) {
-  if (!shipment_) return true;
+  Shipment* travelling = sent_on_ ? sent_on_.get() : shipment_.get();
+  if (travelling == nullptr) return true;
   const Stopwatch watch;
   bool late = false;
-  shipment_->wait([&] { return late = watch.seconds() >= seconds; });
+  travelling->wait([&] { return late = watch.seconds() >= seconds; });
   return !late;
 }
 
 void Migration::fill_contexts() {
   filled_ = true;
-  for (Route& route : outgoing_) route.contexts.clear();
+  for (Route& route : own()) route.contexts.clear();
   if (!shipment_ || transport_->reaches_blocks()) return;
   const std::vector<std::string> arrived = shipment_->take();
   for (std::size_t r = 0; r < incoming_.size(); ++r) {
@@ -250,6 +284,32 @@ void Migration::fill_contexts() {
       rest.remove_prefix(expected.bytes);
     }
   }
+}
+
+void Migration::pass_on() {
+  if (relayed().empty() || sent_on_) return;
+  if (shipment_) shipment_->wait([&] { return shipment_->arrived(); });
+  attempt([&] {
+    if (!filled_) fill_contexts();
+  });
+  send_on();
+}
+
+/// If packing fails, what is sent is of no use, but nobody waits for it; the ranks will hear of it when they next
+/// agree.
+void Migration::send_on() {
+  if (sent_on_) {
+    if (sent_on_->arrived())
+      for (Route& route : relayed()) route.contexts.clear();
+    return;
+  }
+  if (relayed().empty()) return;
+  attempt([&] {
+    for (Route& route : relayed())
+      if (!route.bytes.empty())
+        route.bytes = tree_->pack(route.contexts[0].id(), route.first_blocks[0], route.computed[0]);
+  });
+  sent_on_ = start(relayed(), {});
 }
 
 }  // namespace shoal::smc

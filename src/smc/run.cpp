@@ -67,6 +67,7 @@ class Run {
   void decode_tokens(Ballot* ballot);
   bool told_to_stop(Ballot* ballot);
   void receive(Ballot* ballot);
+  void pass_on();
   Ballot cut_batch(const Ballot& first);
   template <class Action>
   void attempt(const Action& action);
@@ -207,6 +208,7 @@ Ballot Run::decode_batch() {
     decode_tokens(&ballot);
     ballot.count(*population_);
   });
+  pass_on();
   agree(&ballot);
   return static_cast<double>(ballot.agreed_tokens()) < ballot.steps ? cut_batch(ballot) : ballot;
 }
@@ -247,8 +249,19 @@ void Run::receive(Ballot* ballot) {
   const ScopedTimer timer(&times_.migrate_s);
   const auto [most, least, least_ready] = population_->progress();
   const bool idle = !least_ready || *least_ready == static_cast<std::size_t>(options_.batch_size);
-  if (idle && least && *least != least_ready) migration_->wait([&] { return told_to_stop(ballot); });
+  if (idle && least && *least != least_ready) {
+    migration_->wait([&] { return told_to_stop(ballot); });
+    if (migration_->sends_on()) linger();
+  }
   if (migration_->poll()) population_->end_waiting();
+}
+
+/// Others may still wait for what this rank relays, however its own batch ended.
+void Run::pass_on() {
+  if (!migration_) return;
+  const ScopedTimer timer(&times_.migrate_s);
+  migration_->pass_on();
+  if (!failure_) failure_ = migration_->failure();
 }
 
 /// Some rank has stopped earlier than another: all go back to the last token that every rank has made.

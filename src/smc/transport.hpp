@@ -25,8 +25,9 @@ struct Birth {
 /// One parent's state on its way, however many of its children the receiver builds.
 struct Transfer {
   LogicalId parent;
-  Rank from;
+  Rank from;  ///< has the parent, or relays it
   Rank to;
+  bool relayed = false;  ///< the sender gets the parent from another rank first, and gets nothing else
 };
 
 /// What a resampling moved, over all ranks.
@@ -41,7 +42,7 @@ struct MigrationStats {
 /// Who builds which child after a resampling, and who sends which parent to whom. Equal on all ranks.
 struct MigrationPlan {
   std::vector<Rank> owners;         ///< of every child
-  std::vector<Transfer> transfers;  ///< grouped by sender, then receiver; each (parent, to) once
+  std::vector<Transfer> transfers;  ///< grouped by sender, then receiver; each (parent, to) once, from one rank
   MigrationStats stats;             ///< without bytes, which only the execution knows
 };
 

@@ -95,6 +95,24 @@ TEST_F(GpuRun, HasTheSameBitsOverNcclAndMpiInAnyNumberOfParts) {
   EXPECT_EQ(mpi.particles, alone.particles);
 }
 
+TEST_F(GpuRun, RelaysOverNcclWhatGoesToManyRanks) {
+  std::string patterns;  // which letters a text has decides, so that one text outweighs all others
+  for (int i = 0; i < 26; ++i)
+    patterns += std::string(i > 0 ? "," : "") + R"({"pattern": ")" + static_cast<char>('a' + i) +
+                R"(", "log_weight": )" + std::to_string(7 + i * 11 % 26) + "}";
+  const std::vector<std::string> one_wins{
+      "--style", folder->write("one_wins.json", R"({"name": "w", "patterns": [)" + patterns + "]}")};
+  const Answer alone = answer(0, 1, one_wins);
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  for (const int ranks : {4, 6}) {
+    const Answer nccl = answer(ranks, 6, one_wins);
+    EXPECT_EQ(count(nccl.log, over_nccl), 1) << nccl.log << nccl.err;
+    const int others = 11 - (11 + ranks - 1) / ranks;  // of the largest rank, whose particle has all children
+    EXPECT_GT(count(nccl.log, "moved " + std::to_string(others)), 0) << nccl.log;
+    EXPECT_EQ(nccl.particles, alone.particles) << ranks << " ranks";
+  }
+}
+
 TEST_F(GpuRun, SaysThatTheDriverIsOlderThanTheBuild) {
   const Answer old = answer(0, 1, {}, "SHOAL_FAKE_DRIVER_VERSION=11080");
   EXPECT_EQ(old.exit_code, 2);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
@@ -118,8 +119,76 @@ TEST(MigrationPlan, TheLargestFamilyLeavesTheNode) {
   // Rank 0 has families of 4, 1 and 1 children and may keep 2; rank 1, on its node, has one place free.
   const smc::MigrationPlan plan =
       plan_migration(ids({0, 0, 0, 0, 1, 2, 3, 4}), ranks({0, 0, 0, 1, 2, 2, 3, 3}), Numbers{0, 0, 1, 1}, 0.0);
-  EXPECT_EQ(triples(plan), (std::vector<Triple>{{0, 0, 1}, {0, 0, 2}, {0, 0, 3}}));
+  // To the other node, of whose ranks 3 has nothing else to do, it goes once.
+  EXPECT_EQ(triples(plan), (std::vector<Triple>{{0, 0, 1}, {0, 0, 3}, {0, 3, 2}}));
   EXPECT_EQ(plan.stats.moved, 4U);
+}
+
+// ---------------------------------------------------------------------------------------------- relays
+
+using Hop = std::tuple<int, int, bool>;
+
+/// From, to, relayed.
+std::vector<Hop> hops(const smc::MigrationPlan& plan) {
+  std::vector<Hop> out;
+  for (const smc::Transfer& t : plan.transfers) out.emplace_back(t.from.value(), t.to.value(), t.relayed);
+  return out;
+}
+
+/// @p survivors particles have all children; one particle a rank.
+smc::MigrationPlan plan_of_survivors(const Numbers& survivors, const Numbers& nodes) {
+  const std::size_t n = nodes.size();
+  Numbers parents, owners(n);
+  for (std::size_t i = 0; i < n; ++i) parents.push_back(survivors[i * survivors.size() / n]);
+  std::iota(owners.begin(), owners.end(), 0);
+  return plan_migration(ids(parents), ranks(owners), nodes, 0.0);
+}
+
+TEST(Relays, SpreadOneSurvivorAlongABinaryTree) {
+  const smc::MigrationPlan plan = plan_of_survivors({1}, Numbers(8, 0));
+  EXPECT_EQ(hops(plan),
+            (std::vector<Hop>{
+                {0, 3, true}, {0, 4, true}, {1, 0, false}, {1, 2, false}, {2, 5, true}, {2, 6, true}, {3, 7, true}}));
+  EXPECT_EQ(plan.stats.messages, 7U);
+}
+
+TEST(Relays, EnterEachNodeOnce) {
+  const smc::MigrationPlan plan = plan_of_survivors({0}, {0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3});
+  EXPECT_EQ(hops(plan), (std::vector<Hop>{{0, 1, false},
+                                          {0, 2, false},
+                                          {0, 3, false},
+                                          {0, 6, false},
+                                          {3, 4, true},
+                                          {3, 5, true},
+                                          {3, 9, true},
+                                          {6, 7, true},
+                                          {6, 8, true},
+                                          {9, 10, true},
+                                          {9, 11, true}}));
+}
+
+TEST(Relays, AreRanksThatHaveNothingElseToDo) {
+  // Ranks of two particles; 2 has 6 children, 0 and 6 one each, so that ranks 0 and 3 go on decoding.
+  const smc::MigrationPlan plan =
+      plan_migration(ids({0, 2, 2, 2, 2, 2, 2, 6}), ranks({0, 0, 1, 1, 2, 2, 3, 3}), Numbers(4, 0), 0.0);
+  EXPECT_EQ(hops(plan), (std::vector<Hop>{{1, 0, false}, {1, 2, false}, {2, 3, true}}));
+}
+
+TEST(Relays, ReceiveNothingElse) {
+  // Ranks of two particles; 0 and 2 of ranks 0 and 1 have 5 and 3 children: rank 2 gets some of both, rank 3 of one.
+  const smc::MigrationPlan plan =
+      plan_migration(ids({0, 0, 0, 0, 0, 2, 2, 2}), ranks({0, 0, 1, 1, 2, 2, 3, 3}), Numbers(4, 0), 0.0);
+  EXPECT_EQ(hops(plan), (std::vector<Hop>{{0, 2, false}, {0, 3, false}, {1, 3, false}}));
+}
+
+TEST(Relays, LeaveAloneWhatTravelsWithOthers) {
+  // Rank 0 sends both its survivors to rank 1, so that relaying one of them there would be a message more.
+  const smc::MigrationPlan plan = plan_migration(ids({0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1}),
+                                                 ranks({0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3}), Numbers(4, 0), 0.0);
+  std::map<std::pair<int, int>, int> on_route;
+  for (const smc::Transfer& t : plan.transfers) ++on_route[{t.from.value(), t.to.value()}];
+  EXPECT_EQ(plan.stats.messages, 3U);
+  EXPECT_EQ(on_route.size(), 3U);
 }
 
 TEST(MigrationChoice, KeyValuesTravelIfTheyComeBeforeTheTokenCouldBeComputed) {
@@ -132,15 +201,40 @@ TEST(MigrationChoice, KeyValuesTravelIfTheyComeBeforeTheTokenCouldBeComputed) {
 }
 
 TEST(MigrationChoice, SparesPlacesWhereAParticleMoreHardlyLengthensAStep) {
-  const auto spare = [](const char* device, std::uint64_t kv_bytes_per_token) {
+  const auto spare = [](const char* device, std::uint64_t kv_bytes_per_token, double share) {
     ModelSummary model{};
     model.device = device;
     model.kv_bytes_per_token = kv_bytes_per_token;
-    return choose_spare(model);
+    return choose_spare(model, share);
   };
-  EXPECT_EQ(spare("cpu", 12288), 0.0);
-  EXPECT_EQ(spare("cuda: NVIDIA H100", 12288), 0.1);
-  EXPECT_EQ(spare("cpu", 0), 0.1);  // tabular
+  EXPECT_EQ(spare("cpu", 12288, 100), 0.0);
+  EXPECT_EQ(spare("cpu", 12288, 4), 0.0);
+  EXPECT_EQ(spare("cuda: NVIDIA H100", 12288, 100), 0.1);
+  EXPECT_EQ(spare("cuda: NVIDIA H100", 12288, 4), 0.5);
+  EXPECT_EQ(spare("cpu", 0, 100), 0.1);  // tabular
+}
+
+/// Children of 0.4 sqrt(N P) particles change rank without spare places, a fifth of them with a standard deviation.
+TEST(MigrationChoice, SparePlacesLeaveAFifthOfTheMovesOfIndependentWeights) {
+  ModelSummary gpu{};
+  gpu.device = "cuda: NVIDIA H100";
+  gpu.kv_bytes_per_token = 1;
+  for (const int share : {16, 64, 256}) {
+    const int ranks_in_all = 64, particles = share * ranks_in_all;
+    std::uint64_t moved = 0, moved_with_spare = 0;
+    for (int round = 0; round < 20; ++round) {
+      test::RandomOffspring random(static_cast<std::uint64_t>(round));
+      std::vector<LogicalId> parents;  // multinomial with equal weights: as ESS = N/2 with systematic resampling
+      for (int i = 0; i < particles; ++i) parents.emplace_back(static_cast<std::uint32_t>(random.below(particles)));
+      std::sort(parents.begin(), parents.end());
+      const auto owners = smc::initial_owners(static_cast<std::size_t>(particles), ranks_in_all);
+      const Numbers nodes(static_cast<std::size_t>(ranks_in_all), 0);
+      moved += plan_migration(parents, owners, nodes, 0.0).stats.moved;
+      moved_with_spare += plan_migration(parents, owners, nodes, choose_spare(gpu, share)).stats.moved;
+    }
+    EXPECT_NEAR(static_cast<double>(moved) / (20 * 0.4 * std::sqrt(1.0 * particles * ranks_in_all)), 1.0, 0.1) << share;
+    EXPECT_NEAR(static_cast<double>(moved_with_spare) / static_cast<double>(moved), 0.21, 0.04) << share;
+  }
 }
 
 TEST(BirthsOn, AreThisRanksChildrenInOrder) {
@@ -298,29 +392,63 @@ class PlanFuzz : public testing::Test {
   [[nodiscard]] Rank parent_rank(std::size_t child) const { return owners_[ancestors_[child].value()]; }
 
   void check_transfers() const {
-    std::set<Triple> sent, needed;
+    std::set<std::pair<std::uint32_t, int>> sent, needed;
     std::set<std::pair<int, int>> pairs;
-    std::set<int> senders, receivers;
+    std::set<int> givers, receivers;
     for (const smc::Transfer& t : plan_.transfers) {
       EXPECT_NE(t.from, t.to);
-      EXPECT_TRUE(sent.emplace(t.parent.value(), t.from.value(), t.to.value()).second) << "sent twice";
+      EXPECT_TRUE(sent.emplace(t.parent.value(), t.to.value()).second) << "sent twice";
       if (pairs.contains({t.from.value(), t.to.value()})) {
         EXPECT_EQ((std::pair{t.from, t.to}), last_) << "not grouped";
       }
       last_ = {t.from, t.to};
       pairs.emplace(t.from.value(), t.to.value());
-      senders.insert(t.from.value());
+      givers.insert(owners_[t.parent.value()].value());
       receivers.insert(t.to.value());
     }
     for (std::size_t i = 0; i < ancestors_.size(); ++i)
-      if (plan_.owners[i] != parent_rank(i))
-        needed.emplace(ancestors_[i].value(), parent_rank(i).value(), plan_.owners[i].value());
+      if (plan_.owners[i] != parent_rank(i)) needed.emplace(ancestors_[i].value(), plan_.owners[i].value());
     EXPECT_EQ(sent, needed);
     EXPECT_EQ(plan_.stats.sent, sent.size());
     EXPECT_EQ(plan_.stats.messages, pairs.size());
-    EXPECT_LE(pairs.size(), senders.empty() ? 0 : senders.size() + receivers.size() - 1);
+    EXPECT_LE(pairs.size(), givers.empty() ? 0 : givers.size() + receivers.size() - 1);
     EXPECT_LE(pairs.size(), static_cast<std::size_t>(ranks_ - 1));
-    for (const int sender : senders) EXPECT_FALSE(receivers.contains(sender));
+    for (const int giver : givers) EXPECT_FALSE(receivers.contains(giver));
+  }
+
+  /// Whoever sends a parent has it, or receives it and nothing else and has nothing else to decode. So what it waits
+  /// for never waits for it.
+  void check_relays() {
+    std::map<int, std::vector<const smc::Transfer*>> received;
+    std::map<std::pair<int, int>, int> on_route;
+    std::set<int> busy;
+    for (const smc::Transfer& t : plan_.transfers) {
+      received[t.to.value()].push_back(&t);
+      ++on_route[{t.from.value(), t.to.value()}];
+    }
+    for (std::size_t i = 0; i < ancestors_.size(); ++i)
+      if (plan_.owners[i] == parent_rank(i)) busy.insert(plan_.owners[i].value());
+    for (const smc::Transfer& t : plan_.transfers) {
+      EXPECT_EQ(t.relayed, t.from != owners_[t.parent.value()]);
+      if (!t.relayed) continue;
+      ++relayed_;
+      EXPECT_EQ((on_route[{t.from.value(), t.to.value()}]), 1);
+      EXPECT_FALSE(busy.contains(t.from.value()));
+      ASSERT_EQ(received[t.from.value()].size(), 1U);
+      int hops = 0;
+      for (const smc::Transfer* step = &t; step->relayed; step = received[step->from.value()].front()) {
+        EXPECT_EQ(received[step->from.value()].front()->parent, t.parent);
+        ASSERT_LE(++hops, ranks_) << "in a circle";
+      }
+    }
+  }
+
+  /// Equal plans whatever the order of the transfers' making.
+  void check_that_it_repeats() const {
+    const smc::MigrationPlan again = plan_migration(ancestors_, owners_, nodes_, spare_);
+    EXPECT_EQ(again.owners, plan_.owners);
+    EXPECT_EQ(hops(again), hops(plan_));
+    EXPECT_EQ(triples(again), triples(plan_));
   }
 
   void check_births() const {
@@ -341,6 +469,7 @@ class PlanFuzz : public testing::Test {
   std::vector<Rank> owners_;
   std::vector<LogicalId> ancestors_;
   smc::MigrationPlan plan_;
+  int relayed_ = 0;  ///< transfers, of all plans
   mutable std::pair<Rank, Rank> last_;
 };
 
@@ -351,8 +480,11 @@ TEST_F(PlanFuzz, HoldsItsPromisesOnThreeThousandRandomMaps) {
                  ", P=" + std::to_string(ranks_));
     check_moves();
     check_transfers();
+    check_relays();
+    check_that_it_repeats();
     check_births();
   }
+  EXPECT_GT(relayed_, 1000);
 }
 
 }  // namespace

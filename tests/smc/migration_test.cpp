@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "smc/breaking_model.hpp"
 #include "smc/decoding.hpp"
 #include "smc/thread_cluster.hpp"
 
@@ -65,6 +66,48 @@ TEST_P(Migrations, ChildrenOnAnotherRankHaveAllThatTheirParentHad) {
       EXPECT_EQ(population->ids().size(), births.size());
       for (const LogicalId id : population->ids()) expect_child(population->at(id), here.population.at(id));
       there.advance(2, 4);  // stands on usable contexts
+      return RunResult();
+    });
+    for (const auto& outcome : outcomes) EXPECT_EQ(outcome.message(), "");
+  }
+}
+
+/// Rank 0 has it, 1 and 2 relay, 3 and 4 receive it from them.
+std::vector<Transfer> chain_of(LogicalId parent) {
+  return {{parent, Rank{0}, Rank{1}},
+          {parent, Rank{1}, Rank{2}, true},
+          {parent, Rank{1}, Rank{3}, true},
+          {parent, Rank{2}, Rank{4}, true}};
+}
+
+TEST_P(Migrations, WhatIsRelayedIsWhatTheParentHad) {
+  for (const test::World& world : test::all_worlds()) {
+    test::Decoding here(world);
+    here.advance(0, 3);
+    here.begin_batch();
+    LogicalId parent{0};
+    for (const LogicalId id : here.population.ids())
+      if (here.population.at(id).status == Status::growing) parent = id;
+    const std::vector<int> ranks(5, test::no_deadline);
+    const auto outcomes = test::run_on_ranks(ranks, [&](Transport& transport) {
+      test::Decoding there(world);
+      const bool has_it = transport.rank() == Rank{0};
+      Migration migration(chain_of(parent), has_it ? here.population : there.population,
+                          has_it ? here.tree.get() : there.tree.get(), &transport);
+      if (!has_it) there.population.keep_parents({});
+      migration.trade(GetParam(), static_cast<std::size_t>(world.model.vocabulary().size()));
+      if (migration.failure()) std::rethrow_exception(migration.failure());
+      migration.ship();
+      if (has_it) return RunResult();
+      const std::vector<Birth> births{{parent, parent}};
+      there.population.rebuild(births, migration.take_arrivals(), -1.5);
+      migration.wait([] { return false; });
+      EXPECT_TRUE(migration.poll());
+      there.population.end_waiting();
+      expect_child(there.population.at(parent), here.population.at(parent));
+      there.advance(3, 5);
+      migration.pass_on();
+      EXPECT_FALSE(migration.failure());
       return RunResult();
     });
     for (const auto& outcome : outcomes) EXPECT_EQ(outcome.message(), "");
@@ -201,77 +244,12 @@ TEST(Migration, SendsOnlyWhatTheReceiverLacks) {
 
 // ---------------------------------------------------------------------------------------------- what fails
 
-enum class Step { computed, expect, pack, unpack };
-
-/// The first tree that takes the step fails at it.
-class BreakingTree final : public ContextTree {
- public:
-  BreakingTree(std::unique_ptr<ContextTree> tree, Step step, std::atomic<bool>* broken)
-      : tree_(std::move(tree)), step_(step), broken_(broken) {}
-  [[nodiscard]] ContextId root() const override { return tree_->root(); }
-  ContextId extend(ContextId parent, TokenId token) override { return tree_->extend(parent, token); }
-  void retain(ContextId context) override { tree_->retain(context); }
-  void release(ContextId context) override { tree_->release(context); }
-  void forward(std::span<const ContextId> contexts, std::span<float> logits) override {
-    tree_->forward(contexts, logits);
-  }
-  ContextId insert(std::span<const TokenId> tokens) override { return tree_->insert(tokens); }
-  [[nodiscard]] std::uint32_t computed(ContextId context) const override {
-    take(Step::computed);
-    return tree_->computed(context);
-  }
-  ExpectedContext expect(std::span<const TokenId> tokens, std::uint32_t computed) override {
-    take(Step::expect);
-    return tree_->expect(tokens, computed);
-  }
-  [[nodiscard]] std::string pack(ContextId context, std::uint32_t first_block, std::uint32_t computed) const override {
-    take(Step::pack);
-    return tree_->pack(context, first_block, computed);
-  }
-  void unpack(const ExpectedContext& expected, std::string_view packed) override {
-    take(Step::unpack);
-    tree_->unpack(expected, packed);
-  }
-  [[nodiscard]] std::size_t live_contexts() const override { return tree_->live_contexts(); }
-  [[nodiscard]] std::size_t live_blocks() const override { return tree_->live_blocks(); }
-
- private:
-  void take(Step step) const {
-    if (step == step_ && !broken_->exchange(true)) throw std::runtime_error("broken");
-  }
-  std::unique_ptr<ContextTree> tree_;
-  Step step_;
-  std::atomic<bool>* broken_;
-};
-
-class BreakingModel final : public LanguageModel {
- public:
-  BreakingModel(const LanguageModel& model, Step step) : model_(model), step_(step) {}
-  [[nodiscard]] const ModelSummary& summary() const override { return model_.summary(); }
-  [[nodiscard]] const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
-  [[nodiscard]] std::string decode(std::span<const TokenId> ids) const override { return model_.decode(ids); }
-  [[nodiscard]] std::string piece(TokenId id) const override { return model_.piece(id); }
-  [[nodiscard]] bool has_chat_template() const override { return false; }
-  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
-  [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
-                                                  ContextLimits limits) const override {
-    return std::make_unique<BreakingTree>(model_.open(prompt, limits), step_, &broken_);
-  }
-  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
-
- private:
-  const LanguageModel& model_;
-  Step step_;
-  mutable std::atomic<bool> broken_{false};
-};
-
 TEST(Migration, ARankThatFailsInTheMiddleOfOneEndsAll) {
-  for (const Step step : {Step::computed, Step::expect, Step::pack, Step::unpack})
+  for (const test::Step step : {test::Step::computed, test::Step::expect, test::Step::pack, test::Step::unpack})
     for (const int delay : {0, 2}) {
       Watched watched;
       const test::ToyModel toy = watched.model();
-      const BreakingModel model(toy, step);
+      const test::BreakingModel model(toy, step);
       const auto outcomes = test::run_on_ranks(
           {test::no_deadline, test::no_deadline}, [&](Transport& t) { return run_two_batches(model, t); }, delay);
 
