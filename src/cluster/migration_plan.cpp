@@ -209,11 +209,9 @@ class Relays {
 };
 
 /// By rank: whether children stay where their parents are.
-std::vector<bool> ranks_that_keep_children(std::span<const LogicalId> ancestors, std::span<const Rank> owners,
-                                           const smc::MigrationPlan& plan, std::size_t ranks) {
-  std::vector<bool> keep(ranks, false);
-  for (std::size_t child = 0; child < ancestors.size(); ++child)
-    if (plan.owners[child] == owners[ancestors[child].value()]) keep[index(plan.owners[child])] = true;
+std::vector<bool> ranks_that_keep_children(const Counts& loads, const Flows& flows) {
+  std::vector<bool> keep;
+  for (std::size_t r = 0; r < loads.size(); ++r) keep.push_back(loads[r] > flows.leave_within[r] + flows.leave_node[r]);
   return keep;
 }
 
@@ -260,7 +258,8 @@ smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::spa
                                   std::span<const int> nodes, double spare) {
   SHOAL_EXPECT(std::is_sorted(ancestors.begin(), ancestors.end()));
   auto families = families_by_rank(ancestors, owners, nodes.size());
-  const Flows flows = plan_flows(loads_of(families), nodes, spare);
+  const Counts loads = loads_of(families);
+  const Flows flows = plan_flows(loads, nodes, spare);
 
   smc::MigrationPlan plan;
   for (const LogicalId parent : ancestors) plan.owners.push_back(owners[parent.value()]);
@@ -273,7 +272,7 @@ smc::MigrationPlan plan_migration(std::span<const LogicalId> ancestors, std::spa
   plan.stats.between_nodes = plan.stats.moved;
   for (const auto& of_node : groups) match(of_node, flows.leave_within, flows.arrive_within, &departures, &plan);
   sort_by_route(&plan.transfers);
-  Relays(nodes, ranks_that_keep_children(ancestors, owners, plan, nodes.size())).arrange(plan.transfers);
+  Relays(nodes, ranks_that_keep_children(loads, flows)).arrange(plan.transfers);
   sort_by_route(&plan.transfers);
   count_transfers(&plan);
   return plan;
