@@ -73,6 +73,12 @@ std::vector<std::string> trade(smc::Transport* transport, std::vector<smc::Parce
   return shipment->take();
 }
 
+std::string size_of(const std::string& bytes) {
+  ByteWriter size;
+  size.put<std::uint64_t>(bytes.size());
+  return size.take();
+}
+
 /// A population that only migrates: each particle is its payload.
 class Migrants {
  public:
@@ -87,13 +93,14 @@ class Migrants {
     const Rank mine = transport_->rank();
     std::vector<smc::Parcel> sizes_out, sizes_in, out, in;
     std::vector<LogicalId> coming;
+    std::vector<Rank> relayed_to;
     for (const smc::Transfer& t : plan.transfers) {  // in both directions the transfers of a pair keep their order
-      if (t.from == mine) {
+      if (t.from == mine && t.relayed) {
+        relayed_to.push_back(t.to);
+      } else if (t.from == mine) {
         EXPECT_TRUE(bytes_.contains(t.parent));
         out.push_back({t.to, bytes_.at(t.parent)});
-        ByteWriter size;
-        size.put<std::uint64_t>(out.back().bytes.size());
-        sizes_out.push_back({t.to, size.take()});
+        sizes_out.push_back({t.to, size_of(out.back().bytes)});
       } else if (t.to == mine) {
         coming.push_back(t.parent);
         sizes_in.push_back({t.from, std::string(sizeof(std::uint64_t), '\0')});
@@ -102,7 +109,10 @@ class Migrants {
     }
     const auto sizes = trade(transport_, std::move(sizes_out), std::move(sizes_in));
     for (std::size_t k = 0; k < in.size(); ++k) in[k].bytes.resize(ByteReader(sizes[k]).get<std::uint64_t>());
-    rebuild(ancestors, plan, coming, trade(transport_, std::move(out), std::move(in)));
+    for (const Rank to : relayed_to) trade(transport_, {{to, sizes.at(0)}}, {});
+    const auto arrived = trade(transport_, std::move(out), std::move(in));
+    for (const Rank to : relayed_to) trade(transport_, {{to, arrived.at(0)}}, {});
+    rebuild(ancestors, plan, coming, arrived);
     return plan;
   }
 
