@@ -1,6 +1,7 @@
 // A model whose tree fails at a chosen step of a migration.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <stdexcept>
@@ -12,9 +13,9 @@
 
 namespace shoal::test {
 
-enum class Step { computed, expect, pack, unpack };
+enum class Step { none, computed, expect, pack, unpack };
 
-/// The first tree that takes the step fails at it.
+/// The first tree that takes the step fails at it. Of a rank that failed it accepts the zeros that it sends on.
 class BreakingTree final : public ContextTree {
  public:
   BreakingTree(std::unique_ptr<ContextTree> tree, Step step, std::atomic<bool>* broken)
@@ -41,7 +42,10 @@ class BreakingTree final : public ContextTree {
   }
   void unpack(const ExpectedContext& expected, std::string_view packed) override {
     take(Step::unpack);
-    tree_->unpack(expected, packed);
+    const bool lost = std::all_of(packed.begin(), packed.end(), [](char c) { return c == 0; });
+    tree_->unpack(expected, lost
+                                ? tree_->pack(expected.context, expected.first_block, tree_->computed(expected.context))
+                                : std::string(packed));
   }
   [[nodiscard]] std::size_t live_contexts() const override { return tree_->live_contexts(); }
   [[nodiscard]] std::size_t live_blocks() const override { return tree_->live_blocks(); }
