@@ -62,14 +62,17 @@ struct AttentionTask {
   float scale;
 };
 
-/// Some rows times 16 columns of a matrix, for processors on which no library keeps a row's bits.
+/// Columns of a panel.
+inline constexpr int panel_width = 32;
+
+/// Some rows times a panel of a matrix, for processors on which no library keeps a row's bits.
 template <class T>
 struct PanelTask {
-  const T* x;  ///< [rows, inputs]
+  const float* x;  ///< [rows, inputs]
   int rows;
-  int inputs;
-  const T* panel;         ///< [inputs, 16]
-  int outputs;            ///< columns that are wanted, at most 16
+  int inputs;             ///< a multiple of 8
+  const T* panel;         ///< [inputs, panel_width]
+  int outputs;            ///< columns that are wanted, at most panel_width
   float* y;               ///< first of them
   std::ptrdiff_t stride;  ///< between rows of y
 };
