@@ -88,9 +88,7 @@ float round_row(const T* x, int n, std::uint8_t* out) {
   const float scale = maximum(largest) / 127.0F;
   const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
   for (int i = 0; i < n; i += lanes) {
-    const Words words = reinterpret_cast<Words>(load(x + i) * inverse + shift) + 128U;
-    const Bytes bytes = __builtin_convertvector(words, Bytes);
-    __builtin_memcpy(out + i, &bytes, sizeof bytes);
+    narrow(to_words(load(x + i) * inverse + shift) + 128U, out + i);
   }
   return scale;
 }
