@@ -143,13 +143,14 @@ SHOAL_KERNEL void multiply_tile(const PanelTask<float>& task, const Tile<float>&
   const int bytes = tile.count * panel_width * static_cast<int>(sizeof(float));
   multiply_groups(task, tile, groups, reinterpret_cast<const char*>(tile.weights) + bytes, bytes);
 }
-/// The weights are widened once for all groups.
+/// More than two groups are worth widening the weights once for all.
 SHOAL_KERNEL void multiply_tile(const PanelTask<Bf16>& task, const Tile<Bf16>& tile, int groups) {
   const int size = tile.count * panel_width, bytes = size * static_cast<int>(sizeof(Bf16));
+  const char* const next = reinterpret_cast<const char*>(tile.weights) + bytes;
+  if (groups <= 2) return multiply_groups(task, tile, groups, next, bytes);
   alignas(line_bytes) float wide[tile_inputs * panel_width];
   for (int i = 0; i < size; i += register_lanes) store_register(load_weights(tile.weights + i), wide + i);
-  multiply_groups(task, Tile<float>{wide, tile.first, tile.count}, groups,
-                  reinterpret_cast<const char*>(tile.weights) + bytes, bytes);
+  multiply_groups(task, Tile<float>{wide, tile.first, tile.count}, groups, next, bytes);
 }
 
 /// Every element is one sum in the order of the inputs, however many rows there are.
