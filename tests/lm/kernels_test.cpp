@@ -501,7 +501,12 @@ TYPED_TEST(KernelsTest, ThePanelProductKeepsARowsBitsForAnyNumberOfRows) {
   constexpr int inputs = 328, all_rows = 40, stride = panel_width + 4;
   const auto x = normal(all_rows * inputs, 10), panel_values = normal(panel_width * inputs, 11);
   std::vector<TypeParam> panel(panel_values.size());
-  for (std::size_t i = 0; i < panel.size(); ++i) assign(panel_values[i], &panel[i]);
+  const auto place = [](int k, int output) {
+    return static_cast<std::size_t>(k * panel_width + panel_place<TypeParam>(output));
+  };
+  for (int k = 0; k < inputs; ++k)
+    for (int output = 0; output < panel_width; ++output)
+      assign(panel_values[static_cast<std::size_t>(k * panel_width + output)], &panel[place(k, output)]);
 
   for (const auto& [name, kernels] : tables<TypeParam>()) {
     std::vector<float> all(static_cast<std::size_t>(all_rows * panel_width));
@@ -510,8 +515,8 @@ TYPED_TEST(KernelsTest, ThePanelProductKeepsARowsBitsForAnyNumberOfRows) {
       for (int output = 0; output < panel_width; ++output) {
         double expected = 0.0;
         for (int k = 0; k < inputs; ++k)
-          expected += static_cast<double>(x[static_cast<std::size_t>(row * inputs + k)]) *
-                      to_double(panel[static_cast<std::size_t>(k * panel_width + output)]);
+          expected +=
+              static_cast<double>(x[static_cast<std::size_t>(row * inputs + k)]) * to_double(panel[place(k, output)]);
         ASSERT_NEAR(all[static_cast<std::size_t>(row * panel_width + output)], expected, 1e-4) << name;
       }
     for (const int outputs : {1, 13, 31, panel_width})

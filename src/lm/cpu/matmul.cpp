@@ -92,7 +92,8 @@ class OwnMatrix final : public PackedMatrix {
         const std::size_t output = panel * width + i % width;
         const std::size_t index = output * static_cast<std::size_t>(inputs_) + i / width;
         assign(output < static_cast<std::size_t>(outputs_) ? element(matrix, index) : 0.0F,
-               weights() + panel * panel_size() + i);
+               weights() + panel * panel_size() + i / width * width +
+                   static_cast<std::size_t>(panel_place<T>(static_cast<int>(i % width))));
       }
     });
   }

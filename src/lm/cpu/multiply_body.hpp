@@ -27,21 +27,21 @@ constexpr int line_bytes = 64;
 constexpr int fetched_ahead = 8192;  // bytes of the only group's weights
 
 using Register = float __attribute__((vector_size(4 * register_lanes)));
+using RegisterWords = std::uint32_t __attribute__((vector_size(4 * register_lanes)));
 
-SHOAL_KERNEL Register load_weights(const float* from) {
+SHOAL_KERNEL Register load_register(const float* from) {
   Register x;
   __builtin_memcpy(&x, from, sizeof x);
   return x;
 }
-SHOAL_KERNEL Register load_weights(const Bf16* from) {
-  std::uint16_t __attribute__((vector_size(2 * register_lanes))) halves;
-  __builtin_memcpy(&halves, from, sizeof halves);
-#if defined(__AVX2__) && !defined(__AVX512F__)  // GCC 12 makes two conversions and an insertion of the general form
-  return reinterpret_cast<Register>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(halves)), 16));
-#else
-  using RegisterWords = std::uint32_t __attribute__((vector_size(4 * register_lanes)));
-  return reinterpret_cast<Register>(__builtin_convertvector(halves, RegisterWords) << 16U);
-#endif
+
+/// The @p v th register of a panel's row, by columns.
+SHOAL_KERNEL Register load_weights(const float* row, int v) { return load_register(row + v * register_lanes); }
+SHOAL_KERNEL Register load_weights(const Bf16* row, int v) {
+  constexpr int half = panel_registers / 2;
+  RegisterWords pairs;
+  __builtin_memcpy(&pairs, row + v % half * 2 * register_lanes, sizeof pairs);
+  return reinterpret_cast<Register>(v < half ? pairs << 16U : pairs & 0xFFFF0000U);
 }
 
 /// a * b + c, in one rounding where the processor has it: half the time. Only products use it, whose bits hang on the
@@ -84,8 +84,8 @@ struct Tile {
 };
 
 /// Sums lie in the results' places until the last tile has been added.
-template <int rows, class Task, class T>
-void multiply_rows(const Task& task, const Tile<T>& tile, int row, Ahead ahead) {
+template <int rows, class T>
+void multiply_rows(const PanelTask<T>& task, const Tile<T>& tile, int row, Ahead ahead) {
   const float* const x = task.x + static_cast<std::ptrdiff_t>(row) * task.inputs + tile.first;
   float* const y = task.y + row * task.stride;
   alignas(Register) float results[rows][panel_width];
@@ -93,7 +93,7 @@ void multiply_rows(const Task& task, const Tile<T>& tile, int row, Ahead ahead) 
   for (int r = 0; r < rows; ++r) {
     if (tile.first > 0) copy_outputs(y + r * task.stride, task.outputs, results[r]);
     for (int v = 0; v < panel_registers; ++v)
-      sums[r][v] = tile.first > 0 ? load_weights(results[r] + v * register_lanes) : Register{};
+      sums[r][v] = tile.first > 0 ? load_register(results[r] + v * register_lanes) : Register{};
   }
 
   for (int stretch = 0; stretch < tile.count; stretch += stretch_inputs) {
@@ -105,7 +105,7 @@ void multiply_rows(const Task& task, const Tile<T>& tile, int row, Ahead ahead) 
       for (int r = 0; r < rows; ++r) inputs[r] = x[static_cast<std::ptrdiff_t>(r) * task.inputs + k] - Register{};
 #pragma GCC unroll 8
       for (int v = 0; v < panel_registers; ++v) {
-        const Register weights = load_weights(tile.weights + k * panel_width + v * register_lanes);
+        const Register weights = load_weights(tile.weights + k * panel_width, v);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) sums[r][v] = multiply_add(inputs[r], weights, sums[r][v]);
       }
@@ -118,55 +118,39 @@ void multiply_rows(const Task& task, const Tile<T>& tile, int row, Ahead ahead) 
   }
 }
 
-template <class Task, class T, int... less_one>
-SHOAL_KERNEL void multiply_some(const Task& task, const Tile<T>& tile, int row, int rows, Ahead ahead,
+template <class T, int... less_one>
+SHOAL_KERNEL void multiply_some(const PanelTask<T>& task, const Tile<T>& tile, int row, int rows, Ahead ahead,
                                 std::integer_sequence<int, less_one...>) {
-  using MultiplyRows = void (*)(const Task&, const Tile<T>&, int, Ahead);
-  constexpr MultiplyRows by_rows[] = {multiply_rows<less_one + 1, Task, T>...};
+  using MultiplyRows = void (*)(const PanelTask<T>&, const Tile<T>&, int, Ahead);
+  constexpr MultiplyRows by_rows[] = {multiply_rows<less_one + 1, T>...};
   by_rows[rows - 1](task, tile, row, ahead);
 }
 
-/// The rows in groups as equal as can be, which share the work of fetching @p next: as much as this tile has.
-template <class Task, class T>
-SHOAL_KERNEL void multiply_groups(const Task& task, const Tile<T>& tile, int groups, const char* next, int next_bytes) {
+/// The rows in groups as equal as can be, which share the work of fetching as much as the tile has from @p next on.
+template <class T>
+SHOAL_KERNEL void multiply_tile(const PanelTask<T>& task, const Tile<T>& tile, int groups, const T* next) {
   const int stretches = tile.count / stretch_inputs;
-  const int lines = (next_bytes / line_bytes + groups * stretches - 1) / (groups * stretches);
+  const int tile_lines = tile.count * panel_width * static_cast<int>(sizeof(T)) / line_bytes;
+  const int lines = (tile_lines + groups * stretches - 1) / (groups * stretches);
+  const char* at = reinterpret_cast<const char*>(next);
   for (int group = 0, row = 0; group < groups; ++group) {
     const int rows = task.rows / groups + (group < task.rows % groups ? 1 : 0);
-    multiply_some(task, tile, row, rows, {next, lines}, std::make_integer_sequence<int, most_rows>());
-    next += static_cast<std::ptrdiff_t>(lines) * stretches * line_bytes;
+    multiply_some(task, tile, row, rows, {at, lines}, std::make_integer_sequence<int, most_rows>());
+    at += static_cast<std::ptrdiff_t>(lines) * stretches * line_bytes;
     row += rows;
   }
-}
-
-SHOAL_KERNEL void multiply_tile(const PanelTask<float>& task, const Tile<float>& tile, int groups) {
-  const int bytes = tile.count * panel_width * static_cast<int>(sizeof(float));
-  multiply_groups(task, tile, groups, reinterpret_cast<const char*>(tile.weights) + bytes, bytes);
-}
-/// More than two groups are worth widening the weights once for all.
-SHOAL_KERNEL void multiply_tile(const PanelTask<Bf16>& task, const Tile<Bf16>& tile, int groups) {
-  const int size = tile.count * panel_width, bytes = size * static_cast<int>(sizeof(Bf16));
-  const char* const next = reinterpret_cast<const char*>(tile.weights) + bytes;
-  if (groups <= 2) return multiply_groups(task, tile, groups, next, bytes);
-  alignas(line_bytes) float wide[tile_inputs * panel_width];
-  for (int i = 0; i < size; i += register_lanes) store_register(load_weights(tile.weights + i), wide + i);
-  multiply_groups(task, Tile<float>{wide, tile.first, tile.count}, groups, next, bytes);
 }
 
 /// Every element is one sum in the order of the inputs, however many rows there are.
 template <class T>
 void multiply(const PanelTask<T>& task) {
   const int groups = (task.rows + most_rows - 1) / most_rows;
-  if (groups == 1)
-    return multiply_groups(task, Tile<T>{task.panel, 0, task.inputs}, 1,
-                           reinterpret_cast<const char*>(task.panel) + fetched_ahead,
-                           task.inputs * panel_width * static_cast<int>(sizeof(T)));
+  if (groups == 1) return multiply_tile(task, {task.panel, 0, task.inputs}, 1, task.panel + fetched_ahead / sizeof(T));
   for (int first = 0; first < task.inputs; first += tile_inputs) {
     const int left = task.inputs - first;
-    multiply_tile(
-        task,
-        {task.panel + static_cast<std::ptrdiff_t>(first) * panel_width, first, left < tile_inputs ? left : tile_inputs},
-        groups);
+    const Tile<T> tile{task.panel + static_cast<std::ptrdiff_t>(first) * panel_width, first,
+                       left < tile_inputs ? left : tile_inputs};
+    multiply_tile(task, tile, groups, tile.weights + tile.count * panel_width);
   }
 }
 
