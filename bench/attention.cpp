@@ -2,15 +2,19 @@
 // then positions of their own, all layers together larger than the caches, the next task's keys and values fetched
 // meanwhile. Shapes: 16 query heads with 16 key/value heads, 14 with 2; head dimension 64. `faster` is by how many
 // times it is faster than the same rows one query at a time, in the same run. Limit: reading the rows' own keys and
-// values once from memory.
+// values once from memory. --isa=avx2 holds the kernels to an instruction set.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
 #include <cstring>
+#include <iostream>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/aligned.hpp"
 #include "limit.hpp"
+#include "lists.hpp"
 #include "lm/cpu/attention_plan.hpp"
 #include "lm/cpu/kernels.hpp"
 
@@ -146,4 +150,16 @@ BENCHMARK_TEMPLATE(Attend, lm::Bf16)->Name("Attend/bf16")->Apply(shapes);
 }  // namespace
 }  // namespace shoal::bench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  constexpr std::string_view isa = "--isa=";
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument(argv[i]);
+    if (!argument.starts_with(isa)) {
+      std::cerr << "bench_attention: unknown argument '" << argument << "' (not --isa=NAME) see --help\n";
+      return 2;
+    }
+    shoal::bench::force_isa_named(std::string(argument.substr(isa.size())));
+  }
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -1,7 +1,7 @@
 // Decoding speed of whole SMC runs beside the roofline of their own matrix products, both measured in this process.
 //
 //   bench_decode [--model qwen-0.5b|minnow|DIR] [--particles 1,8,32,100,256] [--dtype bf16,int8,f32] [--threads 1,2]
-//                [--prompt 64] [--tokens 100]
+//                [--prompt 64] [--tokens 100] [--isa avx2]
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer) in the best of several
@@ -134,7 +134,8 @@ Settings parse(int argc, char** argv) {
       "contexts", po::bool_switch(&s.contexts))("particles", po::value<std::string>()->notifier([&](const auto& v) {
     s.particles = split_numbers(v);
   }))("dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
-      "threads", po::value<std::string>()->notifier([&](const auto& v) { s.threads = split_numbers(v); }));
+      "threads", po::value<std::string>()->notifier([&](const auto& v) { s.threads = split_numbers(v); }))(
+      "isa", po::value<std::string>()->notifier(force_isa_named));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);

@@ -1,4 +1,4 @@
-// What the benchmarks' command lines have in common: comma lists and names of types.
+// What the benchmarks' command lines have in common: comma lists, names of types and of instruction sets.
 #pragma once
 
 #include <sstream>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/isa.hpp"
 #include "shoal/language_model.hpp"
 
 namespace shoal::bench {
@@ -29,6 +30,13 @@ inline DType dtype_of(const std::string& name) {
   if (name == "bf16") return DType::bf16;
   if (name == "int8") return DType::int8;
   throw std::invalid_argument("unknown dtype '" + name + "' (not f32, bf16 or int8)");
+}
+
+/// From here on, for models that are not loaded yet. @throws std::invalid_argument
+inline void force_isa_named(const std::string& name) {
+  for (const Isa isa : all_isas)
+    if (name == name_of(isa)) return force_isa(isa);
+  throw std::invalid_argument("unknown isa '" + name + "' (not baseline, avx2, avx512, avx512_vnni or avx512_bf16)");
 }
 
 }  // namespace shoal::bench

@@ -45,7 +45,7 @@ class NumberModel final : public LanguageModel {
    public:
     TimedTree(const lm::Transformer& transformer, std::span<const TokenId> prompt, bool can_sample,
               ContextLimits limits, lm::ForwardSeconds* seconds)
-        : TransformerTree(transformer, prompt, can_sample, lm::ContextMemory::blocks(prompt.size(), limits)),
+        : TransformerTree(transformer, prompt, can_sample, lm::ContextMemory{}.blocks(prompt.size(), limits)),
           seconds_(seconds) {}
     ~TimedTree() override { *seconds_ = seconds(); }
 

@@ -125,6 +125,7 @@ struct ModelSummary {
   std::uint64_t kv_bytes_per_token = 0;
   int vocabulary_size = 0;
   int max_context = 0;                ///< tokens
+  int window = 0;                     ///< tokens that one sees in the layers where it sees most; 0: all
   std::vector<ModelPart> parts = {};  ///< of a transformer
 };
 

@@ -2,7 +2,9 @@
 // Mistral, Qwen2 (which includes Qwen1.5), Qwen3, Phi and GPT-2. They differ only in what this structure says.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,10 @@ struct TransformerConfig {
   bool tied_head = false;
   std::vector<TokenId> end_tokens;
 
+  /// Positions that a token sees in the layers where it sees most.
+  [[nodiscard]] int widest_window() const {
+    return windows.empty() ? std::numeric_limits<int>::max() : *std::max_element(windows.begin(), windows.end());
+  }
   [[nodiscard]] int query_size() const { return heads * head_dim; }
   [[nodiscard]] int kv_size() const { return kv_heads * head_dim; }
   /// Outputs of the MLP's first product.

@@ -1,6 +1,7 @@
 #include "lm/context_memory.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "lm/cpu/kernels.hpp"
 
@@ -25,9 +26,14 @@ std::int64_t largest(std::int64_t end, const Fits& fits) {
 
 }  // namespace
 
-std::uint64_t ContextMemory::blocks(std::uint64_t prompt, ContextLimits limits) {
-  return prompt / positions + 1 +
-         static_cast<std::uint64_t>(limits.contexts) * (static_cast<std::uint64_t>(limits.new_tokens) / positions + 2);
+/// The blocks that hold nothing but prompt are the root's; of the others a context has its own at the worst: one that
+/// begins within the prompt, and one that its new tokens do not fill.
+std::uint64_t ContextMemory::blocks(std::uint64_t prompt, ContextLimits limits) const {
+  const std::uint64_t held = window == 0 ? std::numeric_limits<std::uint64_t>::max()
+                                         : (window + released_together + positions - 1) / positions;
+  return std::min(prompt / positions + 1, held) +
+         static_cast<std::uint64_t>(limits.contexts) *
+             std::min(static_cast<std::uint64_t>(limits.new_tokens) / positions + 2, held);
 }
 
 std::uint64_t ContextMemory::needed(std::uint64_t prompt, ContextLimits limits) const {
@@ -53,7 +59,8 @@ int ContextMemory::most_new_tokens(std::uint64_t prompt, int contexts, std::uint
 
 ContextMemory context_memory(const ModelSummary& model) {
   return {.block_bytes = model.kv_bytes_per_token * positions,
-          .logits_row_bytes = static_cast<std::uint64_t>(model.vocabulary_size) * sizeof(float)};
+          .logits_row_bytes = static_cast<std::uint64_t>(model.vocabulary_size) * sizeof(float),
+          .window = static_cast<std::uint64_t>(model.window)};
 }
 
 }  // namespace shoal::lm

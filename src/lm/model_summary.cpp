@@ -45,6 +45,7 @@ ModelSummary summarize(std::string id, const fs::path& folder, const Transformer
                                              static_cast<std::uint64_t>(config.kv_size()),
                        .vocabulary_size = config.vocabulary_size,
                        .max_context = config.max_position,
+                       .window = config.widest_window() < config.max_position ? config.widest_window() : 0,
                        .parts = part_sizes(config, products, stored_bytes(config, weights))};
   for (const ModelPart& part : summary.parts) {
     summary.parameters += part.parameters;

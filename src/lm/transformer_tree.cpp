@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
 
 namespace shoal::lm {
@@ -16,16 +17,8 @@ std::size_t blocks_of(int positions) {
   return static_cast<std::size_t>((positions + block_positions - 1) / block_positions);
 }
 
-/// Blocks are released in groups, at absolute positions: a GPU's attention reads so many positions together, or a part
-/// of them, for all rows that see some (see cuda/attention_plan.hpp).
-constexpr int released_together = 256;
 /// Stands where a block was that no token will see again: any block that is there.
 constexpr BlockId passed_block{0};
-
-int widest_window(const TransformerConfig& config) {
-  return config.windows.empty() ? std::numeric_limits<int>::max()
-                                : *std::max_element(config.windows.begin(), config.windows.end());
-}
 
 }  // namespace
 
@@ -34,14 +27,11 @@ TransformerTree::TransformerTree(const Transformer& transformer, std::span<const
     : transformer_(transformer),
       pool_(transformer.block_bytes(), transformer.block_memory(most_blocks * transformer.block_bytes())),
       prompt_size_(prompt.size()),
-      sight_(widest_window(transformer.config())),
+      sight_(transformer.config().widest_window()),
       can_sample_(can_sample) {
   SHOAL_EXPECT(!prompt.empty());
   root_ = nodes_.insert({prompt.begin(), prompt.end()}, {});
-  std::vector<TokenRow> rows;
-  add_rows(&nodes_.at(root_), Logits::no, &rows);
-  transformer_.forward(rows, &pool_, &buffers_, {});
-  release_passed(root_);
+  while (nodes_.at(root_).payload.computed < static_cast<int>(prompt.size())) compute_next({&root_, 1});
 }
 
 TransformerTree::KeyValues TransformerTree::share(const KeyValues& from) {
@@ -78,18 +68,45 @@ void TransformerTree::make_room(KeyValues* kv, int position) {
   kv->table.back() = pool_.claim(kv->table.back(), position % block_positions);
 }
 
-/// Rows for all positions not computed yet; at least the last one.
+/// Positions that may be computed before more passed blocks are released. A context that grows token by token holds as
+/// many.
+int TransformerTree::reach(const KeyValues& kv) const {
+  const auto passed = static_cast<std::int64_t>(kv.passed) * block_positions;
+  return static_cast<int>(std::min<std::int64_t>(passed + sight_ + released_together, std::numeric_limits<int>::max()));
+}
+
+/// Rows for all positions not computed yet that are in reach; at least the last one.
 void TransformerTree::add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows) {
   KeyValues& kv = node->payload;
   const auto size = static_cast<int>(node->tokens.size());
-  const int first = std::min(kv.computed, size - 1);
-  for (int p = kv.computed; p < size; ++p) make_room(&kv, p);
-  for (int p = first; p < size; ++p)
+  const int end = std::min(size, reach(kv)), first = std::min(kv.computed, size - 1);
+  for (int p = kv.computed; p < end; ++p) make_room(&kv, p);
+  for (int p = first; p < end; ++p)
     rows->push_back({node->tokens[static_cast<std::size_t>(p)], p, kv.table, p + 1 == size ? last : Logits::no});
-  kv.computed = size;
+  kv.computed = end;
+}
+
+void TransformerTree::compute_next(std::span<const ContextId> contexts) {
+  std::vector<TokenRow> rows;
+  for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::no, &rows);
+  transformer_.forward(rows, &pool_, &buffers_, {});
+  for (const ContextId context : contexts) release_passed(context);
+}
+
+/// Computes the beginnings of contexts that are not within reach.
+void TransformerTree::bring_within_reach(std::vector<ContextId> contexts) {
+  while (true) {
+    std::erase_if(contexts, [&](ContextId context) {
+      const Nodes::Node& node = nodes_.at(context);
+      return static_cast<int>(node.tokens.size()) <= reach(node.payload);
+    });
+    if (contexts.empty()) return;
+    compute_next(contexts);
+  }
 }
 
 void TransformerTree::forward(std::span<const ContextId> contexts, std::span<float> logits) {
+  bring_within_reach({contexts.begin(), contexts.end()});
   std::vector<TokenRow> rows;
   rows.reserve(contexts.size());
   for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);
@@ -98,11 +115,14 @@ void TransformerTree::forward(std::span<const ContextId> contexts, std::span<flo
 }
 
 void TransformerTree::start_sampling(const Sampling& how, std::span<ContextDraws> draws) {
+  std::vector<ContextId> contexts;
+  for (const ContextDraws& one : draws) contexts.push_back(one.context);
+  bring_within_reach(contexts);
   std::vector<TokenRow> rows;
   rows.reserve(draws.size());
-  for (const ContextDraws& one : draws) add_rows(&nodes_.at(one.context), Logits::yes, &rows);
+  for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);
   transformer_.start_sampling(rows, &pool_, how, draws);
-  for (const ContextDraws& one : draws) release_passed(one.context);
+  for (const ContextId context : contexts) release_passed(context);
 }
 
 /// What some live context has computed of @p tokens.

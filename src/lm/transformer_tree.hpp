@@ -56,7 +56,10 @@ class TransformerTree : public ContextTree {
   [[nodiscard]] std::size_t passed_by(int computed) const;
   void release_passed(KeyValues* kv, std::size_t passed);
   void release_passed(ContextId context);
+  [[nodiscard]] int reach(const KeyValues& kv) const;
   void add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows);
+  void compute_next(std::span<const ContextId> contexts);
+  void bring_within_reach(std::vector<ContextId> contexts);
 
   const Transformer& transformer_;
   BlockPool pool_;

@@ -35,6 +35,7 @@ class HashTransformer final : public Transformer {
 
   void forward(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers*,
                std::span<float> logits) const override {
+    most_live_blocks = std::max(most_live_blocks, pool->live());
     std::size_t used = 0;
     for (const TokenRow& row : rows) {
       const std::uint64_t before = row.position == 0 ? 0 : *slot(pool, row, row.position - 1);
@@ -58,7 +59,11 @@ class HashTransformer final : public Transformer {
     const std::size_t first = tokens.size() - std::min(tokens.size(), static_cast<std::size_t>(window_));
     return logit(hash_of(tokens) ^ hash_of(tokens.first(first + 1)));
   }
+  [[nodiscard]] float expected_logit(std::span<const TokenId> tokens) const {
+    return window_ > 0 ? logit_in_window(tokens) : logit_of(tokens);
+  }
   mutable std::size_t rows_computed = 0;
+  mutable std::size_t most_live_blocks = 0;  ///< in a forward pass
 
  private:
   static std::uint64_t* slot(BlockPool* pool, const TokenRow& row, int position) {

@@ -498,33 +498,37 @@ TYPED_TEST(KernelsTest, ANotANumberInTheKeysIsNotHidden) {
 }
 
 TYPED_TEST(KernelsTest, ThePanelProductKeepsARowsBitsForAnyNumberOfRows) {
-  constexpr int inputs = 200;
-  std::vector<TypeParam> x(40 * inputs), panel(16 * inputs);
-  const auto x_values = normal(x.size(), 10), panel_values = normal(panel.size(), 11);
-  for (std::size_t i = 0; i < x.size(); ++i) assign(x_values[i], &x[i]);
-  for (std::size_t i = 0; i < panel.size(); ++i) assign(panel_values[i], &panel[i]);
+  constexpr int inputs = 328, all_rows = 40, stride = panel_width + 4;
+  const auto x = normal(all_rows * inputs, 10), panel_values = normal(panel_width * inputs, 11);
+  std::vector<TypeParam> panel(panel_values.size());
+  const auto place = [](int k, int output) {
+    return static_cast<std::size_t>(k * panel_width + panel_place<TypeParam>(output));
+  };
+  for (int k = 0; k < inputs; ++k)
+    for (int output = 0; output < panel_width; ++output)
+      assign(panel_values[static_cast<std::size_t>(k * panel_width + output)], &panel[place(k, output)]);
 
   for (const auto& [name, kernels] : tables<TypeParam>()) {
-    std::vector<float> all(40 * 16);
-    kernels->multiply({x.data(), 40, inputs, panel.data(), 16, all.data(), 16});
-    for (int row = 0; row < 40; ++row)
-      for (int output = 0; output < 16; ++output) {
+    std::vector<float> all(static_cast<std::size_t>(all_rows * panel_width));
+    kernels->multiply({x.data(), all_rows, inputs, panel.data(), panel_width, all.data(), panel_width});
+    for (int row = 0; row < all_rows; ++row)
+      for (int output = 0; output < panel_width; ++output) {
         double expected = 0.0;
         for (int k = 0; k < inputs; ++k)
-          expected += to_double(x[static_cast<std::size_t>(row * inputs + k)]) *
-                      to_double(panel[static_cast<std::size_t>(k * 16 + output)]);
-        ASSERT_NEAR(all[static_cast<std::size_t>(row * 16 + output)], expected, 1e-4) << name;
+          expected +=
+              static_cast<double>(x[static_cast<std::size_t>(row * inputs + k)]) * to_double(panel[place(k, output)]);
+        ASSERT_NEAR(all[static_cast<std::size_t>(row * panel_width + output)], expected, 1e-4) << name;
       }
-    for (int rows = 1; rows < 20; ++rows) {
-      constexpr int outputs = 13;
-      std::vector<float> some(static_cast<std::size_t>(rows) * 20, -1.0F);
-      kernels->multiply({x.data() + 3 * inputs, rows, inputs, panel.data(), outputs, some.data(), 20});
-      for (int row = 0; row < rows; ++row)
-        for (int output = 0; output < 20; ++output)
-          ASSERT_EQ(some[static_cast<std::size_t>(row * 20 + output)],
-                    output < outputs ? all[static_cast<std::size_t>((row + 3) * 16 + output)] : -1.0F)
-              << name << ", " << rows << " rows";
-    }
+    for (const int outputs : {1, 13, 31, panel_width})
+      for (int rows = 1; rows < 20; ++rows) {
+        std::vector<float> some(static_cast<std::size_t>(rows * stride), -1.0F);
+        kernels->multiply({x.data() + 3 * inputs, rows, inputs, panel.data(), outputs, some.data(), stride});
+        for (int row = 0; row < rows; ++row)
+          for (int output = 0; output < stride; ++output)
+            ASSERT_EQ(some[static_cast<std::size_t>(row * stride + output)],
+                      output < outputs ? all[static_cast<std::size_t>((row + 3) * panel_width + output)] : -1.0F)
+                << name << ", " << rows << " rows of " << outputs;
+      }
   }
 }
 

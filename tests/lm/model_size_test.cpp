@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "bad_folder.hpp"
 #include "fixtures.hpp"
 #include "lm/available_memory.hpp"
 #include "lm/context_memory.hpp"
@@ -44,6 +45,73 @@ TEST(ContextMemory, CountsThePromptOnceAndTwoSpareBlocksForEachContext) {
   const ContextMemory memory{.block_bytes = 1000, .logits_row_bytes = 4};
   // 32 prompt tokens: 3 blocks. A context: 20 new tokens in 3 blocks, 52 token ids of 4 bytes, its row of logits.
   EXPECT_EQ(memory.needed(32, {5, 20}), 3 * 1000 + 5 * (3 * 1000 + 52 * 4 + 4));
+}
+
+TEST(ContextMemory, CountsWhatAWindowHolds) {
+  const ContextMemory memory{.block_bytes = 1000, .logits_row_bytes = 4, .window = 100};
+  // The window and 256 positions more are 356, in 23 blocks.
+  EXPECT_EQ(memory.blocks(4000, {5, 4000}), 23 + 5 * 23);
+  EXPECT_EQ(memory.blocks(4000, {5, 20}), 23 + 5 * 3);
+  EXPECT_EQ(memory.blocks(32, {5, 20}), 3 + 5 * 3);
+}
+
+TEST(ContextMemory, OfAModelIsThatOfItsWidestWindow) {
+  const auto window = [](const char* name) { return summarize_model(fixture(name).string(), DType::f32).window; };
+  EXPECT_EQ(window("mistral_window"), 20);
+  EXPECT_EQ(window("qwen2_yarn_window"), 0) << "a layer sees everything";
+  EXPECT_EQ(window("llama_sharded"), 0);
+}
+
+/// Logits of contexts that grow, and of one that is computed again from its tokens.
+std::vector<float> logits_on_the_way(ContextTree* tree, int vocabulary_size, int new_tokens) {
+  std::vector<float> all;
+  std::vector<ContextId> contexts;
+  const auto compute = [&] {
+    std::vector<float> logits(contexts.size() * static_cast<std::size_t>(vocabulary_size));
+    tree->forward(contexts, logits);
+    all.insert(all.end(), logits.begin(), logits.end());
+  };
+  for (int c = 0; c < 3; ++c) contexts.push_back(tree->extend(tree->root(), TokenId{c}));
+  for (int i = 1; i < new_tokens; ++i) {
+    if (i % 5 != 0) compute();
+    for (ContextId& context : contexts) {
+      const ContextId next = tree->extend(context, TokenId{i % vocabulary_size});
+      tree->release(context);
+      context = next;
+    }
+  }
+  contexts.push_back(tree->insert(random_tokens(static_cast<std::size_t>(new_tokens), vocabulary_size, 5)));
+  compute();
+  return all;
+}
+
+TEST(ContextMemory, ARunThatFitsOnlyByItsWindowEndsInTheSameBits) {
+  constexpr ContextLimits limits{2000, 480};
+  const auto prompt = random_tokens(20, 100, 1);
+  const BadFolder folder("mistral_window");  // which has no tokenizer
+  folder.write("tokenizer.json", R"({"added_tokens": [], "normalizer": null, "post_processor": null,
+      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+      "decoder": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+      "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
+  const auto load = [&](int processes) {
+    return load_model(folder.path().string(), {.dtype = DType::f32, .node = {.processes = processes}});
+  };
+  const auto free = load(1);
+  const ContextMemory memory = context_memory(free->summary());
+  ContextMemory without_window = memory;
+  without_window.window = 0;
+  const std::uint64_t needed = memory.needed(prompt.size(), limits);
+  const std::uint64_t refused = without_window.needed(prompt.size(), limits);
+  ASSERT_LT(needed * 3, refused * 2);
+  const std::uint64_t share = (needed + refused) / 2;
+
+  const auto tight = load(static_cast<int>(available_memory() / share));
+  const auto limited = tight->open(prompt, limits), unlimited = free->open(prompt, {4, 480});
+
+  const int vocabulary_size = free->summary().vocabulary_size;
+  EXPECT_EQ(logits_on_the_way(limited.get(), vocabulary_size, 480),
+            logits_on_the_way(unlimited.get(), vocabulary_size, 480));
+  EXPECT_THROW((void)tight->open(prompt, {2 * limits.contexts, 480}), UsageError);
 }
 
 TEST(ContextMemory, FindsTheMostThatFits) {

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <random>
 
 #include "fixtures.hpp"
 #include "hash_transformer.hpp"
+#include "lm/context_memory.hpp"
 
 namespace shoal::lm {
 namespace {
@@ -291,8 +293,11 @@ TEST(TransformerTree, WhatALongerContextHasReleasedIsComputedAgain) {
 /// A tree beside a map of what it should hold.
 class Twin {
  public:
-  Twin(const Transformer& transformer, const std::vector<TokenId>& prompt, std::mt19937_64* generator)
-      : generator_(*generator), tree_(transformer, prompt), prompt_blocks_(tree_.live_blocks()) {
+  Twin(const HashTransformer& transformer, const std::vector<TokenId>& prompt, std::mt19937_64* generator)
+      : transformer_(transformer),
+        generator_(*generator),
+        tree_(transformer, prompt),
+        prompt_blocks_(tree_.live_blocks()) {
     live_[tree_.root().value()] = {prompt, 0};
   }
 
@@ -302,6 +307,15 @@ class Twin {
     auto tokens = known.tokens;
     tokens.push_back(token);
     note(tree_.extend(ContextId{id}, token), tokens);
+  }
+  /// Some context's beginning and new tokens after it, as it would be taken up again after a halt.
+  void rebuild() {
+    auto tokens = any()->second.tokens;
+    const std::size_t prompt = live_[tree_.root().value()].tokens.size();
+    tokens.resize(prompt + generator_() % (tokens.size() - prompt + 1));
+    for (auto left = generator_() % (generator_() % 4 == 0 ? 1500 : 20); left > 0; --left)
+      tokens.emplace_back(static_cast<int>(generator_() % 4));
+    note(tree_.insert(std::span(tokens).subspan(prompt)), tokens);
   }
   void retain() {
     const auto chosen = any();
@@ -321,7 +335,7 @@ class Twin {
       contexts.emplace_back(id);
     }
     std::shuffle(contexts.begin(), contexts.end(), generator_);
-    for (const ContextId id : contexts) expected.push_back(HashTransformer::logit_of(live_[id.value()].tokens));
+    for (const ContextId id : contexts) expected.push_back(transformer_.expected_logit(live_[id.value()].tokens));
     std::vector<float> logits(contexts.size());
     tree_.forward(contexts, logits);
     ASSERT_EQ(logits, expected);
@@ -344,6 +358,15 @@ class Twin {
     EXPECT_EQ(tree_.live_blocks(), prompt_blocks_);
   }
   [[nodiscard]] std::size_t size() const { return live_.size(); }
+  /// What may be held, of contexts like those that live.
+  [[nodiscard]] std::uint64_t most_blocks(int window) const {
+    const std::size_t prompt = live_.at(tree_.root().value()).tokens.size();
+    std::size_t longest = 0;
+    for (const auto& [id, known] : live_) longest = std::max(longest, known.tokens.size() - prompt);
+    return ContextMemory{.window = static_cast<std::uint64_t>(window)}.blocks(
+        prompt, {.contexts = static_cast<int>(live_.size()), .new_tokens = static_cast<int>(longest)});
+  }
+  [[nodiscard]] std::size_t live_blocks() const { return tree_.live_blocks(); }
 
  private:
   struct Known {
@@ -368,6 +391,7 @@ class Twin {
     if (--chosen->second.references == 0 && chosen->first != tree_.root().value()) live_.erase(chosen);
   }
 
+  const HashTransformer& transformer_;
   std::mt19937_64& generator_;
   TransformerTree tree_;
   std::size_t prompt_blocks_;
@@ -400,6 +424,57 @@ TEST(TransformerTree, BehavesLikeAMapOfSequencesUnderRandomUse) {
     there.release_all();
     here.check_empty();
     there.check_empty();
+  }
+}
+
+/// Between passes and in them; and the bound is no idle one: it is met within a few blocks for each context.
+TEST(TransformerTree, HoldsNoMoreBlocksThanAreReckonedWith) {
+  double closest = 0.0;
+  for (int seed = 0; seed < 40; ++seed) {
+    const int window = std::array{0, 1, 16, 100, 300}[static_cast<std::size_t>(seed % 5)];
+    const HashTransformer transformer(window);
+    std::mt19937_64 generator(static_cast<std::uint64_t>(seed));
+    const auto prompt = prompt_of(1 + static_cast<int>(generator() % (seed % 2 == 0 ? 40 : 900)));
+    const std::size_t limit = seed % 3 == 0 ? 12 : 3;
+    Twin here(transformer, prompt, &generator), there(transformer, prompt, &generator);
+    for (int step = 0; step < 200; ++step) {
+      transformer.most_live_blocks = 0;
+      Twin& one = generator() % 4 == 0 ? there : here;
+      Twin& other = &one == &here ? there : here;
+      const std::uint64_t kind = generator() % 8;
+      if (kind < 2) one.extend();
+      if (kind == 2) one.rebuild();
+      if (kind == 3) one.send(&other);
+      if (kind == 4 || one.size() > limit) one.release();
+      if (kind > 4) one.forward();
+      ASSERT_LE(transformer.most_live_blocks, one.most_blocks(window)) << seed << ", " << step;
+      for (const Twin* twin : {&here, &there}) {
+        ASSERT_LE(twin->live_blocks(), twin->most_blocks(window)) << seed << ", " << step;
+        closest = std::max(closest,
+                           static_cast<double>(twin->live_blocks()) / static_cast<double>(twin->most_blocks(window)));
+      }
+      ASSERT_FALSE(testing::Test::HasFatalFailure());
+    }
+  }
+  EXPECT_GT(closest, 0.6);
+}
+
+TEST(TransformerTree, ALongWayIsComputedInPiecesThatReleaseWhatTheWindowHasPassed) {
+  for (const int window : {1, 100, 300}) {
+    const HashTransformer transformer(window);
+    const ContextMemory memory{.window = static_cast<std::uint64_t>(window)};
+    TransformerTree tree(transformer, prompt_of(3000));
+    EXPECT_LE(transformer.most_live_blocks, memory.blocks(3000, {0, 0}));
+
+    const auto first = branch_of(2500, 1, 1), second = branch_of(2500, 1, 2);
+    const std::array contexts{tree.insert(first), tree.insert(second)};
+    std::array<float, 2> logits{};
+    tree.forward(contexts, logits);
+
+    EXPECT_EQ(logits[0], transformer.logit_in_window(with_prompt(3000, first)));
+    EXPECT_EQ(logits[1], transformer.logit_in_window(with_prompt(3000, second)));
+    EXPECT_LE(transformer.most_live_blocks, memory.blocks(3000, {2, 2500}));
+    EXPECT_LT(memory.blocks(3000, {2, 2500}), (3000U + 2 * 2500U) / block_positions / 4);
   }
 }
 

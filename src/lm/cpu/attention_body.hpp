@@ -12,24 +12,24 @@ namespace {
 /// how long it is.
 constexpr int window = 512;
 
-/// Queries whose products with the same keys and values are computed at once: as many as registers can hold.
+/// What is computed at once: as much as registers can hold. Queries whose products with the same keys and values are,
+/// the keys of them, and vectors of their weighted values.
 #ifdef __AVX512F__
 constexpr int queries_at_once = 4;
-#else
-constexpr int queries_at_once = 1;
-#endif
-/// Vectors of their weighted values that registers hold meanwhile.
+constexpr int keys_at_once(int /*queries*/) { return 4; }
 constexpr int value_tile(int queries) { return queries > 2 ? 2 : 4; }
+#else
+constexpr int queries_at_once = 2;
+constexpr int keys_at_once(int queries) { return 4 / queries; }
+constexpr int value_tile(int queries) { return 2 / queries; }
+#endif
 
-SHOAL_KERNEL Floats keep_first(Floats x, int count) {
-  const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return index < static_cast<float>(count) ? x : Floats{} - infinity;
+SHOAL_KERNEL Mask first_lanes(int count) {
+  constexpr float index[lanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(index) < static_cast<float>(count);
 }
-
-SHOAL_KERNEL Floats drop_first(Floats x, int count) {
-  const Floats index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return index < static_cast<float>(count) ? Floats{} - infinity : x;
-}
+SHOAL_KERNEL Floats keep_first(Floats x, int count) { return select(first_lanes(count), x, Floats{} - infinity); }
+SHOAL_KERNEL Floats drop_first(Floats x, int count) { return select(first_lanes(count), Floats{} - infinity, x); }
 
 // Keys lie as [16][head_dim], and so do values in single precision. In bf16 the values of two neighbours lie together,
 // as [8][head_dim][2]: the processor's dot products want pairs. A product of two bf16 is exact in single precision, so
@@ -50,9 +50,7 @@ inline void store_value(const float* value, int head_dim, int slot, Bf16* values
     Bf16 row[lanes];
     store(load(value + d), row);
 #ifdef __AVX512BW__
-    Halves halves;
-    __builtin_memcpy(&halves, row, sizeof halves);
-    const Words words = __builtin_convertvector(halves, Words) << (slot % 2 * 16);
+    const Words words = widen(row) << (slot % 2 * 16);
     _mm512_mask_storeu_epi16(pairs + 2 * d, slot % 2 == 0 ? 0x55555555U : 0xAAAAAAAAU,
                              reinterpret_cast<__m512i>(words));
 #else
@@ -66,7 +64,7 @@ struct Pairs {
 };
 SHOAL_KERNEL Pairs load_pairs(const Bf16* from) {
   Pairs pairs;
-  __builtin_memcpy(&pairs, from, sizeof pairs);
+  load_wide(from, &pairs.words);
   return pairs;
 }
 /// One pair, 16 times.
@@ -82,8 +80,8 @@ SHOAL_KERNEL Floats add_products(Floats sum, Pairs a, Pairs b) {
                                                    reinterpret_cast<__m512bh>(b.words)));
 #else
   const Words odd = Words{} + 0xFFFF0000U;
-  sum += reinterpret_cast<Floats>(a.words & odd) * reinterpret_cast<Floats>(b.words & odd);
-  return sum + reinterpret_cast<Floats>(a.words << 16U) * reinterpret_cast<Floats>(b.words << 16U);
+  sum += to_floats(a.words & odd) * to_floats(b.words & odd);
+  return sum + to_floats(a.words << 16U) * to_floats(b.words << 16U);
 #endif
 }
 
@@ -181,43 +179,46 @@ struct Query {
 /// @param partial every fourth is written
 template <int count, int most, class T>
 SHOAL_KERNEL void dot_4_keys(const Query<most, T>* queries, const T* keys, int head_dim, Floats* partial) {
-  constexpr int width = sizeof(Floats) / sizeof(T);
+  constexpr int width = sizeof(Floats) / sizeof(T), keys_abreast = keys_at_once(count);
   Floats s[count][4]{};
-  int d = 0;
-  for (; d + width <= head_dim; d += width)
-    for (int i = 0; i < 4; ++i) {
-      const auto key = load_operands(keys + i * head_dim + d);
-      for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_operands(queries[q].query + d), key);
-    }
-  if constexpr (width > lanes)
-    if (d < head_dim)
-      for (int i = 0; i < 4; ++i) {
-        const auto key = load_half(keys + i * head_dim + d);
-        for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_half(queries[q].query + d), key);
+#pragma GCC unroll 4
+  for (int first = 0; first < 4; first += keys_abreast) {
+    int d = 0;
+    for (; d + width <= head_dim; d += width)
+      for (int i = first; i < first + keys_abreast; ++i) {
+        const auto key = load_operands(keys + i * head_dim + d);
+        for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_operands(queries[q].query + d), key);
       }
+    if constexpr (width > lanes)
+      if (d < head_dim)
+        for (int i = first; i < first + keys_abreast; ++i) {
+          const auto key = load_half(keys + i * head_dim + d);
+          for (int q = 0; q < count; ++q) s[q][i] = add_products(s[q][i], load_half(queries[q].query + d), key);
+        }
+  }
   const auto fold = [](Floats a, Floats b) {
-    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-           __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    return shuffle<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>(a, b) +
+           shuffle<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>(a, b);
   };
   for (int q = 0; q < count; ++q) {
     const Floats a = fold(s[q][0], s[q][1]);
     const Floats b = fold(s[q][2], s[q][3]);
-    partial[4 * q] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-                     __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    partial[4 * q] = shuffle<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>(a, b) +
+                     shuffle<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>(a, b);
   }
 }
 
 /// Sums of 4 times 4 keys' partial sums; each in the order of sum().
 SHOAL_KERNEL Floats sum_partial(const Floats* s) {
   const auto fold = [](Floats a, Floats b) {
-    return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-           __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    return shuffle<0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29>(a, b) +
+           shuffle<2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31>(a, b);
   };
   const Floats a = fold(s[0], s[1]);
   const Floats b = fold(s[2], s[3]);
-  const Floats sums = __builtin_shufflevector(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
-                      __builtin_shufflevector(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
-  return __builtin_shufflevector(sums, sums, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const Floats sums = shuffle<0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30>(a, b) +
+                      shuffle<1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31>(a, b);
+  return shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(sums, sums);
 }
 
 /// Some queries of a group and what of their sequences they see together: positions [begin, end).
@@ -278,7 +279,7 @@ SHOAL_KERNEL void weigh(int head_dim, int blocks, Prefetcher<T>* next, Query<mos
   for (int i = 0; i < blocks; ++i) tops = larger(query->scores[i], tops);
   const float found = maximum(tops);
   const float top = found > query->top ? found : query->top;
-  const float shrink = query->top < top - 80.0F ? 0.0F : exponential(Floats{} + (query->top - top))[0];
+  const float shrink = query->top < top - 80.0F ? 0.0F : first(exponential(Floats{} + (query->top - top)));
   query->top = top;
   Floats totals = query->totals * shrink;
   if (blocks % 2 != 0) query->scores[blocks] = Floats{} - infinity;
@@ -287,7 +288,7 @@ SHOAL_KERNEL void weigh(int head_dim, int blocks, Prefetcher<T>* next, Query<mos
     exponential_in_range(weights);
     for (int j = 0; j < 2; ++j) {
       T* const to = query->weights + (i + j) * lanes;
-      store_normal(query->scores[i + j] < top - 80.0F ? Floats{} : weights[j], to);
+      store_normal(select(query->scores[i + j] < top - 80.0F, Floats{}, weights[j]), to);
       totals += load(to);
     }
     next->fetch();
@@ -330,11 +331,11 @@ SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16*
   };
   int j = 0;
   for (; j + 3 < rows; j += 4) {
-    add(j, ~Words{}, even);
-    add(j + 2, ~Words{}, odd);
+    add(j, Words{} + 0xFFFFFFFFU, even);
+    add(j + 2, Words{} + 0xFFFFFFFFU, odd);
     next->fetch();
   }
-  for (; j + 1 < rows; j += 2) add(j, ~Words{}, even);
+  for (; j + 1 < rows; j += 2) add(j, Words{} + 0xFFFFFFFFU, even);
   if (j < rows) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
 }
 

@@ -62,14 +62,23 @@ struct AttentionTask {
   float scale;
 };
 
-/// Some rows times 16 columns of a matrix, for processors on which no library keeps a row's bits.
+/// Columns of a panel.
+inline constexpr int panel_width = 32;
+/// Where a column lies in a panel's rows. In bf16 two lie together, one of each half: a word gives both.
+template <class T>
+constexpr int panel_place(int column) {
+  constexpr int half = panel_width / 2;
+  return sizeof(T) == sizeof(float) ? column : column % half * 2 + column / half;
+}
+
+/// Some rows times a panel of a matrix, for processors on which no library keeps a row's bits.
 template <class T>
 struct PanelTask {
-  const T* x;  ///< [rows, inputs]
+  const float* x;  ///< [rows, inputs]
   int rows;
-  int inputs;
-  const T* panel;         ///< [inputs, 16]
-  int outputs;            ///< columns that are wanted, at most 16
+  int inputs;             ///< a multiple of 8
+  const T* panel;         ///< [inputs, panel_width], columns by panel_place()
+  int outputs;            ///< columns that are wanted, at most panel_width
   float* y;               ///< first of them
   std::ptrdiff_t stride;  ///< between rows of y
 };

@@ -4,6 +4,7 @@
 
 #include "lm/cpu/attention_body.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cpu/multiply_body.hpp"
 #include "lm/cpu/vectors_body.hpp"
 
 namespace shoal::lm::cpu {
@@ -79,44 +80,6 @@ void add(const float* from, int n, float* to) {
   for (; i < n; ++i) to[i] += from[i];
 }
 
-/// a * b + c, in one rounding where the processor has it: half the time. Only products use it, whose bits hang on the
-/// processor anyway.
-SHOAL_KERNEL Floats multiply_add(float a, Floats b, Floats c) {
-#if defined(__FMA__) && !defined(__AVX512F__)
-  __m256 half_b[2], half_c[2];
-  __builtin_memcpy(half_b, &b, sizeof b);
-  __builtin_memcpy(half_c, &c, sizeof c);
-  for (int i = 0; i < 2; ++i) half_c[i] = _mm256_fmadd_ps(_mm256_set1_ps(a), half_b[i], half_c[i]);
-  __builtin_memcpy(&c, half_c, sizeof c);
-  return c;
-#else
-  return a * b + c;
-#endif
-}
-
-template <int rows, class T>
-SHOAL_KERNEL void multiply_rows(const PanelTask<T>& task, int row) {
-  const T* x = task.x + static_cast<std::ptrdiff_t>(row) * task.inputs;
-  Floats sums[rows]{};
-  for (int k = 0; k < task.inputs; ++k) {
-    const Floats w = load(task.panel + static_cast<std::ptrdiff_t>(k) * lanes);
-    for (int r = 0; r < rows; ++r)
-      sums[r] = multiply_add(load_one(x + static_cast<std::ptrdiff_t>(r) * task.inputs + k), w, sums[r]);
-  }
-  for (int r = 0; r < rows; ++r)
-    __builtin_memcpy(task.y + (row + r) * task.stride, &sums[r],
-                     sizeof(float) * static_cast<std::size_t>(task.outputs));
-}
-
-/// Every element is one sum in the order of the inputs, however many rows there are.
-template <class T>
-void multiply(const PanelTask<T>& task) {
-  int row = 0;
-  for (; row + 6 <= task.rows; row += 6) multiply_rows<6>(task, row);
-  for (; row + 2 <= task.rows; row += 2) multiply_rows<2>(task, row);
-  if (row < task.rows) multiply_rows<1>(task, row);
-}
-
 template <class T>
 float round_row(const T* x, int n, std::uint8_t* out) {
   constexpr float shift = 0x1.8p23F;  // adding it rounds to an integer in the lowest bits
@@ -125,9 +88,7 @@ float round_row(const T* x, int n, std::uint8_t* out) {
   const float scale = maximum(largest) / 127.0F;
   const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
   for (int i = 0; i < n; i += lanes) {
-    const Words words = reinterpret_cast<Words>(load(x + i) * inverse + shift) + 128U;
-    const Bytes bytes = __builtin_convertvector(words, Bytes);
-    __builtin_memcpy(out + i, &bytes, sizeof bytes);
+    narrow(to_words(load(x + i) * inverse + shift) + 128U, out + i);
   }
   return scale;
 }

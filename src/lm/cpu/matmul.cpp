@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.hpp"
 #include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "lm/cpu/bf16_matrix.hpp"
@@ -61,16 +62,21 @@ float element(const MatrixView& matrix, std::size_t index) {
   return static_cast<const Bf16*>(matrix.data)[index].to_float();
 }
 
-/// Panels of 16 outputs, each [inputs][16].
+/// Panels as PanelTask describes them.
 template <class T>
 class OwnMatrix final : public PackedMatrix {
  public:
-  OwnMatrix(int outputs, int inputs) : outputs_(outputs), inputs_(inputs) {}
+  OwnMatrix(int outputs, int inputs, std::shared_ptr<AlignedVector<float>> rows)
+      : outputs_(outputs), inputs_(inputs), rows_(std::move(rows)) {
+    SHOAL_EXPECT(inputs % 16 == 0);
+  }
   [[nodiscard]] std::size_t bytes() const override { return panels() * panel_size() * sizeof(T); }
   void multiply(const void* x, int rows, float* y) const override {
+    if (rows == 0) return;
+    const float* const operand = widen(static_cast<const T*>(x), rows);
     parallel_for(panels(), [&](std::size_t panel) {
       const int first = static_cast<int>(panel * width);
-      kernels<T>().multiply({.x = static_cast<const T*>(x),
+      kernels<T>().multiply({.x = operand,
                              .rows = rows,
                              .inputs = inputs_,
                              .panel = weights() + panel * panel_size(),
@@ -86,19 +92,30 @@ class OwnMatrix final : public PackedMatrix {
         const std::size_t output = panel * width + i % width;
         const std::size_t index = output * static_cast<std::size_t>(inputs_) + i / width;
         assign(output < static_cast<std::size_t>(outputs_) ? element(matrix, index) : 0.0F,
-               weights() + panel * panel_size() + i);
+               weights() + panel * panel_size() + i / width * width +
+                   static_cast<std::size_t>(panel_place<T>(static_cast<int>(i % width))));
       }
     });
   }
 
  private:
-  static constexpr std::size_t width = 16;
+  static constexpr std::size_t width = panel_width;
   [[nodiscard]] std::size_t panels() const { return (static_cast<std::size_t>(outputs_) + width - 1) / width; }
   [[nodiscard]] std::size_t panel_size() const { return static_cast<std::size_t>(inputs_) * width; }
   [[nodiscard]] T* weights() const { return reinterpret_cast<T*>(data_.get()); }
+  const float* widen(const float* x, int /*rows*/) const { return x; }
+  const float* widen(const Bf16* x, int rows) const {
+    const auto size = static_cast<std::size_t>(inputs_);
+    rows_->resize(std::max(rows_->size(), static_cast<std::size_t>(rows) * size));
+    parallel_for_short(static_cast<std::size_t>(rows), [&](std::size_t r) {
+      for (std::size_t i = r * size; i < (r + 1) * size; ++i) (*rows_)[i] = x[i].to_float();
+    });
+    return rows_->data();
+  }
 
   int outputs_;
   int inputs_;
+  std::shared_ptr<AlignedVector<float>> rows_;  ///< operands widened to single precision
   std::shared_ptr<std::byte[]> data_;
 };
 
@@ -117,8 +134,8 @@ std::unique_ptr<PackedMatrix> MatrixPacker::make(int outputs, int inputs) {
     return make_bf16_matrix(outputs, inputs);
 #endif
   if (library_ == ProductLibrary::own) {
-    if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(outputs, inputs);
-    return std::make_unique<OwnMatrix<float>>(outputs, inputs);
+    if (type_ == OperandType::bf16) return std::make_unique<OwnMatrix<Bf16>>(outputs, inputs, wide_rows_);
+    return std::make_unique<OwnMatrix<float>>(outputs, inputs, wide_rows_);
   }
   auto& product = products_[{outputs, inputs}];
   if (!product)

@@ -95,6 +95,7 @@ class MatrixPacker {
   WeightMemory memory_;
   std::vector<std::function<void()>> jobs_;
   std::shared_ptr<Int8Rows> int8_;  ///< null unless the weights are packed in int8
+  std::shared_ptr<AlignedVector<float>> wide_rows_ = std::make_shared<AlignedVector<float>>();
   std::map<std::pair<int, int>, std::shared_ptr<OneDnnProduct>> products_;
 };
 

@@ -8,21 +8,13 @@
 #include <cstdint>
 #include <limits>
 
+#include "lm/cpu/wide_body.hpp"
 #include "lm/number_formats.hpp"
 
 namespace shoal::lm::cpu {
 namespace {
 
-constexpr int lanes = 16;
-using Floats = float __attribute__((vector_size(4 * lanes)));
-using Words = std::uint32_t __attribute__((vector_size(4 * lanes)));
-using Halves = std::uint16_t __attribute__((vector_size(2 * lanes)));
-using Bytes = std::uint8_t __attribute__((vector_size(lanes)));
-
 constexpr float infinity = std::numeric_limits<float>::infinity();
-
-#define SHOAL_KERNEL static inline __attribute__((always_inline))
-#define SHOAL_METHOD inline __attribute__((always_inline))
 
 SHOAL_KERNEL float load_one(const float* from) { return *from; }
 SHOAL_KERNEL float load_one(const Bf16* from) {
@@ -34,30 +26,19 @@ SHOAL_KERNEL float load_one(const Bf16* from) {
 
 SHOAL_KERNEL Floats load(const float* from) {
   Floats x;
-  __builtin_memcpy(&x, from, sizeof x);
+  load_wide(from, &x);
   return x;
 }
 
-SHOAL_KERNEL Floats load(const Bf16* from) {
-  Halves halves;
-  __builtin_memcpy(&halves, from, sizeof halves);
-#ifdef __AVX512F__  // GCC 12 makes two conversions and an insertion of the general form
-  return reinterpret_cast<Floats>(
-      reinterpret_cast<Words>(_mm512_maskz_cvtepu16_epi32(0xFFFF, reinterpret_cast<__m256i>(halves))) << 16U);
-#else
-  return reinterpret_cast<Floats>(__builtin_convertvector(halves, Words) << 16U);
-#endif
-}
+SHOAL_KERNEL Floats load(const Bf16* from) { return to_floats(widen(from) << 16U); }
 
-SHOAL_KERNEL void store(Floats x, float* to) { __builtin_memcpy(to, &x, sizeof x); }
+SHOAL_KERNEL void store(Floats x, float* to) { store_wide(x, to); }
 
 /// As Bf16::from_float.
 SHOAL_KERNEL void store(Floats x, Bf16* to) {
-  const Words wide = reinterpret_cast<Words>(x);
+  const Words wide = to_words(x);
   const Words rounded = (wide + 0x7FFFU + (wide >> 16U & 1U)) >> 16U;
-  const Words kept = x == x ? rounded : wide >> 16U | 0x40U;
-  const Halves halves = __builtin_convertvector(kept, Halves);
-  __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
+  narrow(select(x == x, rounded, wide >> 16U | 0x40U), &to->bits);
 }
 
 /// b if one is NaN
@@ -65,36 +46,28 @@ SHOAL_KERNEL Floats larger(Floats a, Floats b) {
 #ifdef __AVX512F__
   return _mm512_maskz_max_ps(0xFFFF, a, b);
 #else
-  return a > b ? a : b;
+  return select(a > b, a, b);
 #endif
 }
 SHOAL_KERNEL Floats smaller(Floats a, Floats b) {
 #ifdef __AVX512F__
   return _mm512_maskz_min_ps(0xFFFF, a, b);
 #else
-  return a < b ? a : b;
+  return select(a < b, a, b);
 #endif
 }
 
-SHOAL_KERNEL Floats turn_8(Floats x) {
-  return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-}
-SHOAL_KERNEL Floats turn_4(Floats x) {
-  return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-}
-SHOAL_KERNEL Floats turn_2(Floats x) {
-  return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-}
-SHOAL_KERNEL Floats turn_1(Floats x) {
-  return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-}
+SHOAL_KERNEL Floats turn_8(Floats x) { return shuffle<8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7>(x, x); }
+SHOAL_KERNEL Floats turn_4(Floats x) { return shuffle<4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11>(x, x); }
+SHOAL_KERNEL Floats turn_2(Floats x) { return shuffle<2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13>(x, x); }
+SHOAL_KERNEL Floats turn_1(Floats x) { return shuffle<1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14>(x, x); }
 
 SHOAL_KERNEL float sum(Floats x) {
   x += turn_8(x);
   x += turn_4(x);
   x += turn_2(x);
   x += turn_1(x);
-  return x[0];
+  return first(x);
 }
 
 SHOAL_KERNEL float maximum(Floats x) {
@@ -102,7 +75,7 @@ SHOAL_KERNEL float maximum(Floats x) {
   x = larger(x, turn_4(x));
   x = larger(x, turn_2(x));
   x = larger(x, turn_1(x));
-  return x[0];
+  return first(x);
 }
 
 /// Registers that are computed side by side: each alone would wait for its last operation at every step.
@@ -121,8 +94,7 @@ SHOAL_KERNEL void exponential_in_range(Floats (&x)[registers]) {
   for (const float c : rest)
     for (int i = 0; i < registers; ++i) p[i] = p[i] * r[i] + c;
   for (int i = 0; i < registers; ++i) p[i] = 1.0F + (r[i] + r[i] * r[i] * p[i]);
-  for (int i = 0; i < registers; ++i)
-    x[i] = p[i] * reinterpret_cast<Floats>((reinterpret_cast<Words>(shifted[i]) << 23U) + (127U << 23U));
+  for (int i = 0; i < registers; ++i) x[i] = p[i] * to_floats((to_words(shifted[i]) << 23U) + (127U << 23U));
 }
 
 /// Saturates beyond.
