@@ -141,12 +141,10 @@ class Relays {
   /// @param transfers all of the plan, sorted by route
   void arrange(std::span<smc::Transfer> transfers) {
     for (const smc::Transfer& transfer : transfers) ++received_[index(transfer.to)];
-    Transfers alone;  // on their route, so that another route in its place is no message more
-    for (std::size_t i = 0; i < transfers.size(); ++i) {
-      const bool first = i == 0 || !same_route(transfers[i - 1], transfers[i]);
-      const bool last = i + 1 == transfers.size() || !same_route(transfers[i], transfers[i + 1]);
-      if (first && last) alone.push_back(&transfers[i]);
-    }
+    Transfers alone;  // all that their receivers get: by another route they are no message more, and nobody waits
+                      // with something else for what is relayed
+    for (smc::Transfer& transfer : transfers)
+      if (received_[index(transfer.to)] == 1) alone.push_back(&transfer);
     std::stable_sort(alone.begin(), alone.end(), [&](const smc::Transfer* a, const smc::Transfer* b) {
       return a->parent != b->parent ? a->parent < b->parent : node_of(a->to) < node_of(b->to);
     });
@@ -157,7 +155,7 @@ class Relays {
 
  private:
   [[nodiscard]] int node_of(Rank rank) const { return nodes_[index(rank)]; }
-  [[nodiscard]] bool can_relay(Rank rank) const { return !busy_[index(rank)] && received_[index(rank)] == 1; }
+  [[nodiscard]] bool can_relay(Rank rank) const { return !busy_[index(rank)]; }
 
   template <class Key, class Action>
   static void for_groups(std::span<smc::Transfer* const> transfers, const Key& key, const Action& action) {

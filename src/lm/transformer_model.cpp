@@ -107,7 +107,7 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   std::string advice = "use int8 or a smaller model, or more nodes";
   if (tokens > 0) advice = "lower --max-tokens to " + std::to_string(tokens);
   if (particles > 0)
-    advice = "use at most " + std::to_string(particles) + " particles a rank (with the places of --spare)" +
+    advice = "use at most " + std::to_string(particles) + " particles a rank (with what --spare adds, 0 for none)" +
              (tokens > 0 ? ", or " + advice : "");
   throw UsageError("not enough memory for " + std::to_string(limits.contexts) + " contexts of " +
                    std::to_string(limits.new_tokens) + " new tokens on a rank (they may take " +

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.hpp"
 #include "base/bytes.hpp"
 #include "base/stopwatch.hpp"
 #include "smc/context_rebuild.hpp"
@@ -129,8 +130,8 @@ void Migration::exchange_sizes() {
       incoming_[k].bytes.assign(ByteReader(to[k].bytes).get<std::uint64_t>(), '\0');
     for (Route& route : relayed()) route.bytes.assign(incoming_.front().bytes.size(), '\0');
   });
-  Routes sent_on = sizes_of(relayed());
-  exchange(sent_on, {});
+  Routes onwards = sizes_of(relayed());
+  exchange(onwards, {});
 }
 
 void Migration::exchange_particles() {
@@ -171,8 +172,9 @@ void Migration::expect_contexts() {
   for (History& arrival : arrivals_.histories) arrival.waiting = !complete && arrival.status == Status::growing;
 }
 
-/// What a rank relays is all that it receives.
+/// What a rank relays is all that it receives: one particle.
 void Migration::take_relayed_contexts() {
+  if (!relayed().empty()) SHOAL_EXPECT(incoming_.size() == 1 && incoming_.front().parents.size() == 1);
   for (Route& route : relayed()) {
     for (const History& arrival : arrivals_.histories) route.contexts.push_back(arrival.context);
     route.computed = incoming_.front().computed;
@@ -195,7 +197,7 @@ void Migration::ask_for_blocks() {
   exchange(incoming_, outgoing_);
 }
 
-/// Of blocks that are still to come and whose memory the transport does not reach, as many bytes of room.
+/// Where bytes are packed: of what is relayed their number only, since its blocks are still to come.
 void Migration::gather_outgoing_blocks(Route* route) const {
   const std::string answers = std::exchange(route->bytes, {});
   ByteReader answer(answers);
@@ -253,7 +255,10 @@ void Migration::exchange(RouteSpan from, RouteSpan to) {
 bool Migration::poll() {
   if (shipment_ && !shipment_->arrived()) return false;
   if (!filled_) fill_contexts();
-  send_on();
+  if (!relay_)
+    start_relaying();
+  else if (relay_->arrived())
+    for (Route& route : relayed()) route.contexts.clear();
   return true;
 }
 
@@ -263,7 +268,7 @@ void Migration::wait(const std::function<bool()>& stop) {
 }
 
 bool Migration::linger(double seconds) {
-  Shipment* travelling = sent_on_ ? sent_on_.get() : shipment_.get();
+  Shipment* travelling = relay_ ? relay_.get() : shipment_.get();
   if (travelling == nullptr) return true;
   const Stopwatch watch;
   bool late = false;
@@ -287,29 +292,24 @@ void Migration::fill_contexts() {
 }
 
 void Migration::pass_on() {
-  if (relayed().empty() || sent_on_) return;
+  if (relayed().empty() || relay_) return;
   if (shipment_) shipment_->wait([&] { return shipment_->arrived(); });
   attempt([&] {
     if (!filled_) fill_contexts();
   });
-  send_on();
+  start_relaying();
 }
 
 /// If packing fails, what is sent is of no use, but nobody waits for it; the ranks will hear of it when they next
 /// agree.
-void Migration::send_on() {
-  if (sent_on_) {
-    if (sent_on_->arrived())
-      for (Route& route : relayed()) route.contexts.clear();
-    return;
-  }
+void Migration::start_relaying() {
   if (relayed().empty()) return;
   attempt([&] {
     for (Route& route : relayed())
       if (!route.bytes.empty())
-        route.bytes = tree_->pack(route.contexts[0].id(), route.first_blocks[0], route.computed[0]);
+        route.bytes = tree_->pack(route.contexts.front().id(), route.first_blocks.front(), route.computed.front());
   });
-  sent_on_ = start(relayed(), {});
+  relay_ = start(relayed(), {});
 }
 
 }  // namespace shoal::smc

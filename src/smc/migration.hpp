@@ -52,7 +52,7 @@ class Migration {
   bool poll();
   void wait(const std::function<bool()>& stop);
   /// Whether what this rank relays is under way.
-  [[nodiscard]] bool sends_on() const { return sent_on_ != nullptr; }
+  [[nodiscard]] bool relays() const { return relay_ != nullptr; }
   /// Waits up to so long for what travels from and to this rank.
   /// @return whether that was long enough
   bool linger(double seconds);
@@ -95,7 +95,7 @@ class Migration {
   void gather_outgoing_blocks(Route* route) const;
   void make_room_for_blocks(Route* route) const;
   void fill_contexts();
-  void send_on();
+  void start_relaying();
   [[nodiscard]] std::unique_ptr<Shipment> start(RouteSpan from, RouteSpan to);
   void exchange(RouteSpan from, RouteSpan to);
   void exchange_sizes();
@@ -112,7 +112,7 @@ class Migration {
   std::exception_ptr failure_;
   std::unique_ptr<Shipment> shipment_;  ///< of the blocks
   bool filled_ = false;
-  std::unique_ptr<Shipment> sent_on_;  ///< of those that are relayed
+  std::unique_ptr<Shipment> relay_;  ///< of those that are relayed
 };
 
 }  // namespace shoal::smc

@@ -251,7 +251,7 @@ void Run::receive(Ballot* ballot) {
   const bool idle = !least_ready || *least_ready == static_cast<std::size_t>(options_.batch_size);
   if (idle && least && *least != least_ready) {
     migration_->wait([&] { return told_to_stop(ballot); });
-    if (migration_->sends_on()) linger();
+    if (migration_->relays()) linger();
   }
   if (migration_->poll()) population_->end_waiting();
 }
@@ -374,6 +374,7 @@ void Run::linger() {
 void Run::save() {
   if (!checkpointed_ || saved_ == batches_) return;
   saved_ = batches_;
+  pass_on();
   const ScopedTimer timer(&times_.checkpoint_s);
   std::string share;
   attempt([&] { share = pack_share(*population_, tokens_at_start_, *decoder_); });

@@ -111,6 +111,11 @@ TEST_F(GpuRun, RelaysOverNcclWhatGoesToManyRanks) {
     EXPECT_GT(count(nccl.log, "moved " + std::to_string(others)), 0) << nccl.log;
     EXPECT_EQ(nccl.particles, alone.particles) << ranks << " ranks";
   }
+  std::vector<std::string> saves = one_wins;  // at the end of every batch: what is relayed has been sent on before
+  saves.insert(saves.end(), {"--checkpoint", folder->path("state.h5"), "--checkpoint-interval", "0"});
+  const Answer saved = answer(6, 6, saves);
+  EXPECT_EQ(count(saved.log, over_nccl), 1) << saved.log << saved.err;
+  EXPECT_EQ(saved.particles, alone.particles);
 }
 
 TEST_F(GpuRun, SaysThatTheDriverIsOlderThanTheBuild) {

@@ -101,9 +101,10 @@ __global__ void __launch_bounds__(sampling_threads) sample_kernel(SampleTask tas
   sample(block, task);
 }
 __global__ void __launch_bounds__(row_threads) compare_kernel(CompareTask task) {
-  const std::int64_t row = blockIdx.x;
+  CudaBlock block;  // waits
+  const std::int64_t row = block.index();
   int differences = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < task.n; i += row_threads)
+  for (int i = block.thread(); i < task.n; i += row_threads)
     differences += task.rows[row * task.n + i] != task.expected[row % task.period * task.n + i] ? 1 : 0;
   if (differences > 0) atomicAdd(task.differences, differences);
 }
@@ -113,13 +114,19 @@ __global__ void __launch_bounds__(row_threads) compare_kernel(CompareTask task) 
 enum class Start { in_turn, early };
 
 /// Hopper and newer can, in recordings since CUDA 12.3. SHOAL_GPU_EARLY=off is for measuring what it gains.
-bool can_start_early() {
+bool find_out_whether_early() {
   int gpu = 0, major = 0, driver = 0;
   check(cudaGetDevice(&gpu), "cudaGetDevice");
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu), "cudaDeviceGetAttribute");
   check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
   const char* wanted = std::getenv("SHOAL_GPU_EARLY");
   return major >= 9 && driver >= 12030 && (wanted == nullptr || std::string_view(wanted) != "off");
+}
+
+/// Of the process's GPU.
+bool can_start_early() {
+  static const bool early = find_out_whether_early();
+  return early;
 }
 
 /// Starts a kernel of a task on @p blocks blocks; none if there is nothing to do.

@@ -70,8 +70,11 @@ class NcclLinks final : public GpuLinks {
       return ncclAllReduce(scratch_.device(), scratch_.device(), values.size(), ncclFloat64, ncclMax, comm_,
                            stream_.get());
     });
-    copy_to_host(scratch_.device(), host, stream_);
-    guarded([&] { wait_for_stream("allreduce", meanwhile); });
+    guarded([&] {
+      wait_for_calls("allreduce", meanwhile);
+      copy_to_host(scratch_.device(), host, stream_);
+      wait_for_stream("allreduce", meanwhile);
+    });
     std::copy(host.begin(), host.end(), values.begin());
   }
 
@@ -98,19 +101,22 @@ class NcclLinks final : public GpuLinks {
     const GpuParcel send{to, outgoing.data(), bytes}, receive{from, incoming.data(), bytes};
     const Stopwatch watch;
     start_exchange({&send, 1}, {&receive, 1}, meanwhile);
-    guarded([&] { wait_for_stream("exchange", meanwhile); });
+    guarded([&] {
+      wait_for_calls("exchange", meanwhile);
+      wait_for_stream("exchange", meanwhile);
+    });
     return watch.seconds();
   }
 
  private:
   static void use(int gpu) { check(cudaSetDevice(gpu), "cudaSetDevice"); }
 
+  /// Waits for the call before, which may have to wait for peers whom it has never met, not for this one.
   template <class Call>
   void start(const char* what, const Meanwhile& meanwhile, const Call& call) {
     guarded([&] {
-      if (comm_ == nullptr) fail(what, "the links are gone after an earlier error");
-      require(call(), what);
       wait_for_calls(what, meanwhile);
+      require(call(), what);
     });
   }
   /// After an error nothing that is under way will end by itself.

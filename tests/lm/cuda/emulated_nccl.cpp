@@ -6,14 +6,18 @@
 #include <mpi.h>
 #include <nccl.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 struct ncclComm {
   MPI_Comm mpi = MPI_COMM_NULL;
   int rank = 0;
   int operations = 0;
+  double* values = nullptr;  // to be reduced when the exchange before has ended, as on one stream
+  int count = 0;
   MPI_Request reduction = MPI_REQUEST_NULL;
   std::vector<MPI_Request> exchange;
   int looks = 0;
@@ -42,16 +46,28 @@ namespace shoal::lm::cuda {
 
 void run(cudaStream_t stream);  // of the emulated CUDA
 
+bool exchange_under_way(ncclComm* comm) {
+  int done = comm->exchange.empty() ? 1 : 0;
+  if (done == 0 && comm->looks-- <= 0)
+    MPI_Testall(static_cast<int>(comm->exchange.size()), comm->exchange.data(), &done, MPI_STATUSES_IGNORE);
+  if (done != 0) comm->exchange.clear();
+  return done == 0;
+}
+
 /// For the emulated streams.
 bool exchange_under_way() {
-  for (ncclComm* comm : comms) {
-    int done = comm->exchange.empty() ? 1 : 0;
-    if (done == 0 && comm->looks-- <= 0)
-      MPI_Testall(static_cast<int>(comm->exchange.size()), comm->exchange.data(), &done, MPI_STATUSES_IGNORE);
-    if (done == 0) return true;
-    comm->exchange.clear();
+  return std::any_of(comms.begin(), comms.end(), [](ncclComm* comm) { return exchange_under_way(comm); });
+}
+
+bool reduction_under_way(ncclComm* comm) {
+  if (comm->values != nullptr) {
+    if (exchange_under_way(comm)) return true;
+    MPI_Iallreduce(MPI_IN_PLACE, std::exchange(comm->values, nullptr), comm->count, MPI_DOUBLE, MPI_MAX, comm->mpi,
+                   &comm->reduction);
   }
-  return false;
+  int done = 1;
+  if (comm->reduction != MPI_REQUEST_NULL) MPI_Test(&comm->reduction, &done, MPI_STATUS_IGNORE);
+  return done == 0;
 }
 
 }  // namespace shoal::lm::cuda
@@ -73,9 +89,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id,
   return number("SHOAL_FAKE_NCCL_REFUSES", -1) == rank ? ncclSystemError : ncclInProgress;
 }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
-  int done = 1;
-  if (comm->reduction != MPI_REQUEST_NULL) MPI_Test(&comm->reduction, &done, MPI_STATUS_IGNORE);
-  *state = is_broken(*comm) ? ncclRemoteError : done != 0 ? ncclSuccess : ncclInProgress;
+  *state = is_broken(*comm)                             ? ncclRemoteError
+           : shoal::lm::cuda::reduction_under_way(comm) ? ncclInProgress
+                                                        : ncclSuccess;
   return ncclSuccess;
 }
 ncclResult_t ncclCommFinalize(ncclComm_t) { return ncclSuccess; }
@@ -90,8 +106,8 @@ ncclResult_t ncclAllReduce(const void*, void* values, std::size_t count, ncclDat
                            cudaStream_t stream) {
   ++comm->operations;
   shoal::lm::cuda::run(stream);
-  if (!is_broken(*comm))
-    MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(count), MPI_DOUBLE, MPI_MAX, comm->mpi, &comm->reduction);
+  comm->values = static_cast<double*>(values);
+  comm->count = static_cast<int>(count);
   return ncclInProgress;
 }
 ncclResult_t ncclGroupStart() { return ncclSuccess; }
