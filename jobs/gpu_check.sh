@@ -217,6 +217,7 @@ first_runs() {
   check 60 "the same answer with every kernel in its turn ($1)" in_turn turns one 1 --model "$1"
   on_ranks 2 "$1"
   check 60 "8 bits ($1)" answers int8 1 --model "$1" --dtype int8
+  check 60 "8 bits with every kernel in its turn ($1)" in_turn int8turns int8 1 --model "$1" --dtype int8
 }
 further_runs() {
   on_ranks 3 "$1"
