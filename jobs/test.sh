@@ -5,7 +5,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 preset=${SHOAL_PRESET:-release}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0} # libraries keep what they allocate until the end
-export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$here/../tests/tsan.supp}
+# With less history it forgets whose work of libgomp a write was, and cannot tell that it is suppressed.
+export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$here/../tests/tsan.supp history_size=7}"
 "$here/setup.sh"
 "$here/build.sh" "$preset"
 ctest --test-dir "$here/../build/$preset" --parallel "$(nproc)" --output-on-failure "$@"
