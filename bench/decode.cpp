@@ -100,9 +100,8 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
 
 void run_all(const Settings& settings, const fs::path& folder) {
   std::printf(
-      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | of its mean | "
-      "with "
-      "KV | layers' products | head | attention | elementwise | draws | rest |\n"
+      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | of its mean "
+      "| with KV | layers' products | head | attention | elementwise | draws | rest |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {

@@ -136,9 +136,8 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
       "spare", po::value<double>()->notifier([o](double v) { o->spare_percent = v; })->value_name("PERCENT"),
       "a rank may hold so many more particles than its even share before any leave it (0 where a token step takes "
-      "longer with every particle: on the CPU; on GPUs and with tabular models as many places as the square root of "
-      "the "
-      "share: 10 at 100 particles a rank, 35 at 8)")(
+      "longer with every particle: on the CPU; elsewhere the places are the square root of the share: 10 % at 100 "
+      "particles a rank, 35 % at 8)")(
       "hang-limit", to(&o->hang_limit_s, "SECONDS"),
       "end the job, with exit code 75, if a rank gives no sign of life for so long while others wait for it; must be "
       "longer than a token takes (300; 0: wait for ever)");

@@ -1,6 +1,8 @@
 #include "lm/transformer_tree.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -94,19 +96,21 @@ void TransformerTree::compute_next(std::span<const ContextId> contexts) {
 }
 
 /// Computes the beginnings of contexts that are not within reach.
-void TransformerTree::bring_within_reach(std::vector<ContextId> contexts) {
-  while (true) {
-    std::erase_if(contexts, [&](ContextId context) {
-      const Nodes::Node& node = nodes_.at(context);
-      return static_cast<int>(node.tokens.size()) <= reach(node.payload);
-    });
-    if (contexts.empty()) return;
-    compute_next(contexts);
+void TransformerTree::bring_within_reach(std::span<const ContextId> contexts) {
+  const auto is_far = [&](ContextId context) {
+    const Nodes::Node& node = nodes_.at(context);
+    return static_cast<int>(node.tokens.size()) > reach(node.payload);
+  };
+  std::vector<ContextId> far;
+  std::copy_if(contexts.begin(), contexts.end(), std::back_inserter(far), is_far);
+  while (!far.empty()) {
+    compute_next(far);
+    std::erase_if(far, std::not_fn(is_far));
   }
 }
 
 void TransformerTree::forward(std::span<const ContextId> contexts, std::span<float> logits) {
-  bring_within_reach({contexts.begin(), contexts.end()});
+  bring_within_reach(contexts);
   std::vector<TokenRow> rows;
   rows.reserve(contexts.size());
   for (const ContextId context : contexts) add_rows(&nodes_.at(context), Logits::yes, &rows);

@@ -59,7 +59,7 @@ class TransformerTree : public ContextTree {
   [[nodiscard]] int reach(const KeyValues& kv) const;
   void add_rows(Nodes::Node* node, Logits last, std::vector<TokenRow>* rows);
   void compute_next(std::span<const ContextId> contexts);
-  void bring_within_reach(std::vector<ContextId> contexts);
+  void bring_within_reach(std::span<const ContextId> contexts);
 
   const Transformer& transformer_;
   BlockPool pool_;

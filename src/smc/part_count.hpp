@@ -28,7 +28,7 @@ class PartCount {
 
  private:
   static constexpr int settling = 2;
-  static constexpr int retry = 128;
+  static constexpr int retry = 64;
 
   int several_;
   bool split_ = false;

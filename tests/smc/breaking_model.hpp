@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "shoal/language_model.hpp"
+#include "smc/other_trees.hpp"
 
 namespace shoal::test {
 
@@ -59,25 +59,16 @@ class BreakingTree final : public ContextTree {
   std::atomic<bool>* broken_;
 };
 
-class BreakingModel final : public LanguageModel {
+class BreakingModel final : public OtherTrees {
  public:
-  BreakingModel(const LanguageModel& model, Step step) : model_(model), step_(step) {}
-  [[nodiscard]] const ModelSummary& summary() const override { return model_.summary(); }
-  [[nodiscard]] const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
-  [[nodiscard]] std::string decode(std::span<const TokenId> ids) const override { return model_.decode(ids); }
-  [[nodiscard]] std::string piece(TokenId id) const override { return model_.piece(id); }
-  [[nodiscard]] bool has_chat_template() const override { return false; }
-  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  BreakingModel(const LanguageModel& model, Step step) : OtherTrees(model), step_(step) {}
   [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
                                                   ContextLimits limits) const override {
     return std::make_unique<BreakingTree>(model_.open(prompt, limits), step_, &broken_);
   }
-  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
   [[nodiscard]] bool broken() const { return broken_; }
 
  private:
-  const LanguageModel& model_;
   Step step_;
   mutable std::atomic<bool> broken_{false};
 };

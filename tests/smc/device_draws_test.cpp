@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "smc/other_trees.hpp"
 #include "smc/run.hpp"
 #include "smc/token_distribution.hpp"
 #include "smc/toy_worlds.hpp"
@@ -59,28 +60,16 @@ class DrawingTree final : public ContextTree {
   std::span<ContextDraws> under_way_;
 };
 
-class DrawingModel final : public LanguageModel {
+class DrawingModel final : public test::OtherTrees {
  public:
-  explicit DrawingModel(const LanguageModel& model) : model_(model) {}
-
-  [[nodiscard]] const ModelSummary& summary() const override { return model_.summary(); }
-  [[nodiscard]] const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view, SpecialTokens) const override { return {}; }
-  [[nodiscard]] std::string decode(std::span<const TokenId> ids) const override { return model_.decode(ids); }
-  [[nodiscard]] std::string piece(TokenId id) const override { return model_.piece(id); }
-  [[nodiscard]] bool has_chat_template() const override { return false; }
-  [[nodiscard]] std::string render_chat(std::span<const ChatMessage>) const override { return {}; }
+  using OtherTrees::OtherTrees;
   [[nodiscard]] std::unique_ptr<ContextTree> open(std::span<const TokenId> prompt,
                                                   ContextLimits limits) const override {
     return std::make_unique<DrawingTree>(vocabulary(), model_.open(prompt, limits), &sampled, &at_work);
   }
-  [[nodiscard]] std::vector<double> score(std::span<const TokenId>) const override { return {}; }
 
   mutable int sampled = 0;
   mutable bool at_work = false;
-
- private:
-  const LanguageModel& model_;
 };
 
 void expect_same_run(const test::World& world) {
