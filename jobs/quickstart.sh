@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs packages, builds Shoal and runs the main job: 100 particles of the shipped model on two MPI ranks.
+# Installs packages, builds Shoal (not its tests) and runs the main job: 100 particles of the shipped model on two MPI ranks.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/setup.sh"
-"$here/build.sh" release
+"$here/build.sh" release --target src/all
 
 job=(shoal generate --prompt "Tell me about parallel processing." --particles 100 --batch-size 10 --timeout 30
   --regex '.*[.!?]' --style conversational --trace shoal-trace.h5)
