@@ -29,7 +29,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 TEST(LoadTogether, SharedWeightsGiveTheBitsOfOnesOwn) {
   for (const DType dtype : {DType::f32, DType::automatic, DType::int8}) {
-    if (dtype == DType::int8 && !lm::cpu::has_vnni()) continue;
+    if (dtype == DType::int8 && !lm::cpu::computes_int8()) continue;
     const auto own = load_model("minnow", {.dtype = dtype});
     const auto shared = load_together(&world(), "minnow", {.dtype = dtype});
 

@@ -47,7 +47,7 @@ inline std::string name_of(DType dtype) {
 }
 
 /// False if the processor cannot run the type: its tests are then skipped.
-inline bool can_run(DType dtype) { return dtype != DType::int8 || cpu::has_vnni(); }
+inline bool can_run(DType dtype) { return dtype != DType::int8 || cpu::computes_int8(); }
 
 /// Takes an instruction set for a test, if the processor has it.
 class ScopedIsa {

@@ -9,6 +9,7 @@
 
 #include "base/parallel.hpp"
 #include "lm/cpu/kernels_by_isa.hpp"
+#include "lm/cpu/panel_product.hpp"
 
 namespace shoal::lm::cpu {
 namespace {
@@ -39,7 +40,7 @@ Rounded round_plainly(const float* x, int n) {
 class Int8Product : public testing::Test {
  protected:
   void SetUp() override {
-    if (!has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
+    if (!computes_int8()) GTEST_SKIP() << "this processor has no products of 8 bits";
   }
   void TearDown() override { set_worker_threads(1); }
 };
@@ -105,6 +106,69 @@ TEST_F(Int8Product, KeepsARowsBitsForAnyNumberOfRowsAndThreads) {
       EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + 5 * outputs)) << rows << ", " << threads;
     }
 }
+
+#ifdef __x86_64__
+/// A panel and rows of all 8-bit numbers, the extremes among them, and the scales of their sums.
+struct PanelOperands {
+  PanelOperands(int rows, int words, std::uint64_t seed) {
+    std::mt19937_64 generator(seed);
+    x.resize(static_cast<std::size_t>(rows * words));
+    panel.resize(static_cast<std::size_t>(words * panel_outputs));
+    for (std::uint32_t& word : x) word = generator() % 5 == 0 ? 0xFFFFFFFFU : static_cast<std::uint32_t>(generator());
+    for (std::uint32_t& word : panel)
+      word = generator() % 5 == 0 ? 0x80808080U : static_cast<std::uint32_t>(generator());
+    of_rows = normal(static_cast<std::size_t>(rows), seed + 1);
+    of_outputs = normal(panel_outputs, seed + 2);
+    for (int i = 0; i < panel_outputs; ++i) offsets.push_back(static_cast<std::int32_t>(generator() % 100'000));
+  }
+  AlignedVector<std::uint32_t> x, panel;
+  std::vector<float> of_rows, of_outputs;
+  std::vector<std::int32_t> offsets;
+};
+
+using Product = void (*)(const PanelProduct&, const Int8Scales&);
+
+std::vector<float> multiply_with(Product product, const PanelOperands& in, int rows, int words, int outputs) {
+  std::vector<float> y(static_cast<std::size_t>(rows * outputs + 1), -1.0F);
+  product({in.x.data(), rows, words, in.panel.data(), outputs, y.data(), outputs},
+          {in.of_rows.data(), in.of_outputs.data(), in.offsets.data()});
+  return y;
+}
+
+std::vector<float> multiply_plainly(const PanelOperands& in, int rows, int words, int outputs) {
+  std::vector<float> y;
+  for (int r = 0; r < rows; ++r)
+    for (int o = 0; o < outputs; ++o) {
+      std::int32_t sum = -in.offsets[static_cast<std::size_t>(o)];
+      for (int k = 0; k < 4 * words; ++k) {
+        const std::uint32_t a = in.x[static_cast<std::size_t>(r * words + k / 4)];
+        const std::uint32_t b = in.panel[static_cast<std::size_t>(k / 4 * panel_outputs + o)];
+        sum += static_cast<std::uint8_t>(a >> k % 4 * 8) * static_cast<std::int8_t>(b >> k % 4 * 8);
+      }
+      y.push_back(static_cast<float>(sum) *
+                  (in.of_outputs[static_cast<std::size_t>(o)] * in.of_rows[static_cast<std::size_t>(r)]));
+    }
+  y.push_back(-1.0F);  // what lies behind is left alone
+  return y;
+}
+
+TEST(Int8Kernels, MultiplyToTheSameBitsOnEveryInstructionSet) {
+  std::vector<Product> products;
+  if (__builtin_cpu_supports("avx2")) products.push_back(multiply_int8_avx2);
+  if (__builtin_cpu_supports("avxvnni")) products.push_back(multiply_int8_avx2_vnni);
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) products.push_back(multiply_int8);
+
+  for (const int rows : {1, 2, 3, 4, 5, 6, 7, 12, 13, 33})
+    for (const int words : {4, 64, 68, 516})
+      for (const int outputs : {1, 8, 15, 16, 47, 64}) {
+        const PanelOperands in(rows, words, static_cast<std::uint64_t>(rows * 1000 + words + outputs));
+        const auto expected = multiply_plainly(in, rows, words, outputs);
+        for (std::size_t i = 0; i < products.size(); ++i)
+          ASSERT_EQ(multiply_with(products[i], in, rows, words, outputs), expected)
+              << "product " << i << " of " << rows << " rows, " << words << " words, " << outputs << " outputs";
+      }
+}
+#endif
 
 TEST(Int8Kernels, RoundHalvesToEvenAndReachBothEnds) {
   std::vector<float> x(32, 0.0F);

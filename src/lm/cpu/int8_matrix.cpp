@@ -13,11 +13,22 @@ namespace {
 
 constexpr int word_inputs = 4;
 
+using Int8Product = void (*)(const PanelProduct& task, const Int8Scales& scales);
+
+Int8Product best_product() {
+  if (has_vnni()) return multiply_int8;
+  return __builtin_cpu_supports("avxvnni") ? multiply_int8_avx2_vnni : multiply_int8_avx2;
+}
+
 template <class T>
 class Int8Matrix final : public PackedMatrix {
  public:
   Int8Matrix(int outputs, int inputs, std::shared_ptr<Int8Rows> rows)
-      : outputs_(outputs), inputs_(inputs), panels_(outputs, inputs / word_inputs), rows_(std::move(rows)) {
+      : outputs_(outputs),
+        inputs_(inputs),
+        panels_(outputs, inputs / word_inputs),
+        rows_(std::move(rows)),
+        product_(best_product()) {
     SHOAL_EXPECT(inputs % 16 == 0);
   }
 
@@ -32,9 +43,9 @@ class Int8Matrix final : public PackedMatrix {
     panels_.for_each(words(), reinterpret_cast<const std::uint32_t*>(rows_->values.data()), rows, y,
                      [&](std::size_t panel, int first_row, const PanelProduct& product) {
                        const std::size_t first = panel * panel_outputs;
-                       multiply_int8(product, {.of_rows = rows_->scales.data() + first_row,
-                                               .of_outputs = scales_ + first,
-                                               .offsets = offsets_ + first});
+                       product_(product, {.of_rows = rows_->scales.data() + first_row,
+                                          .of_outputs = scales_ + first,
+                                          .offsets = offsets_ + first});
                      });
   }
 
@@ -88,6 +99,7 @@ class Int8Matrix final : public PackedMatrix {
   int inputs_;
   Panels panels_;
   std::shared_ptr<Int8Rows> rows_;
+  Int8Product product_;
   std::shared_ptr<std::byte[]> data_;
   float* scales_ = nullptr;          ///< by output
   std::int32_t* offsets_ = nullptr;  ///< 128 times the sum of its weights

@@ -1,6 +1,6 @@
 // Int8Matrix: weights rounded to 8 bits with one scale per output; activations are rounded row by row as they come
 // (vector-wise quantization, Dettmers et al. 2022, section 3.1). Sums are exact integers, so a row's bits cannot depend
-// on anything else. Needs the processor's VNNI instructions: older ones saturate at 16 bits.
+// on anything else, the instruction set included.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Int8Rows {
   AlignedVector<float> scales;
 };
 
-/// Only if has_vnni(). @param inputs a multiple of 16 @param type of the products' operands, rounded inside
+/// Only if computes_int8(). @param inputs a multiple of 16 @param type of the products' operands, rounded inside
 std::unique_ptr<PackedMatrix> make_int8_matrix(int outputs, int inputs, OperandType type,
                                                std::shared_ptr<Int8Rows> rows);
 

@@ -23,6 +23,7 @@ memory::data_type data_type(OperandType type) {
 
 bool has_fast_bf16() { return used_isa() >= Isa::avx512_bf16; }
 bool has_vnni() { return used_isa() >= Isa::avx512_vnni; }
+bool computes_int8() { return used_isa() >= Isa::avx2; }
 
 OperandType operands_of(DType dtype) {
   if (dtype == DType::f32) return OperandType::f32;

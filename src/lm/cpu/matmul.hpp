@@ -25,8 +25,10 @@ inline constexpr OperandType operand_type<Bf16> = OperandType::bf16;
 
 /// True if bf16 products run on instructions of their own.
 bool has_fast_bf16();
-/// True if products of 8-bit numbers do.
+/// True if products of 8-bit numbers do, of AVX-512.
 bool has_vnni();
+/// True if there are products of 8-bit numbers.
+bool computes_int8();
 
 /// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
 OperandType operands_of(DType dtype);
@@ -77,7 +79,7 @@ struct Int8Rows;
 /// Packs the matrices of one model; those of equal shape share their compiled code.
 class MatrixPacker {
  public:
-  /// @param type of the products' operands @param format int8 only if has_vnni()
+  /// @param type of the products' operands @param format int8 only if computes_int8()
   explicit MatrixPacker(OperandType type, WeightFormat format = WeightFormat::as_operands,
                         WeightMemory memory = WeightMemory());
   MatrixPacker(OperandType type, ProductLibrary library) : type_(type), library_(library) {}

@@ -1,6 +1,6 @@
 // Products by the dot-product instructions of AVX-512: two bf16 inputs (BF16) or four of 8 bits (VNNI) of every output
-// at a time. While some rows are multiplied by a tile of weights, the next tile comes from memory: few rows, which
-// oneDNN's kernels keep waiting for it, cost little more each than many.
+// at a time; in 8 bits also by those of AVX2. While some rows are multiplied by a tile of weights, the next tile comes
+// from memory: few rows, which oneDNN's kernels keep waiting for it, cost little more each than many.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,10 @@ struct Int8Scales {
 
 /// Every element is one sum in the order of the inputs, however many rows there are. Only if has_fast_bf16().
 void multiply_bf16(const PanelProduct& task);
-/// Rows are unsigned, weights signed; sums are exact. Only if has_vnni().
+/// Rows are unsigned, weights signed; sums are exact, so that all three give the same bits. The first needs
+/// Isa::avx512_vnni, the others AVX2, the last AVX-VNNI besides.
 void multiply_int8(const PanelProduct& task, const Int8Scales& scales);
+void multiply_int8_avx2(const PanelProduct& task, const Int8Scales& scales);
+void multiply_int8_avx2_vnni(const PanelProduct& task, const Int8Scales& scales);
 
 }  // namespace shoal::lm::cpu

@@ -345,9 +345,9 @@ std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& confi
                                                   const LoadOptions& options) {
   check_widths(config);
   const DType dtype = options.dtype;
-  if (dtype == DType::int8 && !cpu::has_vnni())
+  if (dtype == DType::int8 && !cpu::computes_int8())
     throw ModelError("--dtype int8 is not available (the instruction set in use, " + name_of(used_isa()) +
-                     ", has no VNNI instructions) use bf16 or f32");
+                     ", has no products of 8 bits) use bf16 or f32");
   const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
   if (cpu::operands_of(dtype) == cpu::OperandType::bf16)
     return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, options.node);
