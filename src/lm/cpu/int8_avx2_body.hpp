@@ -33,17 +33,25 @@ struct Ahead {
   }
 };
 
-/// All ones where an output is wanted.
-inline __m256i wanted(const PanelProduct& task, int first_output) {
-  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(task.outputs - first_output), index);
+/// All ones in the first @p count lanes.
+inline __m256i first_lanes(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+/// The first @p count numbers, then zeros. (Masked access is slow: only where it must be.)
+inline __m256i load_first(int count, const void* from) {
+  if (count >= lanes) return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+  return _mm256_maskload_epi32(static_cast<const int*>(from), first_lanes(count));
+}
+inline void store_first(int count, __m256i x, void* to) {
+  if (count >= lanes) return _mm256_storeu_si256(static_cast<__m256i*>(to), x);
+  _mm256_maskstore_epi32(static_cast<int*>(to), first_lanes(count), x);
 }
 
-inline __m256 result(__m256i sum, __m256i wanted, const Int8Scales& scales, int row, int output) {
-  const __m256i offset = _mm256_maskload_epi32(scales.offsets + output, wanted);
-  const __m256 scale = _mm256_maskload_ps(scales.of_outputs + output, wanted);
-  return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sum, offset)),
-                       _mm256_mul_ps(scale, _mm256_set1_ps(scales.of_rows[row])));
+inline __m256i result(__m256i sum, int count, const Int8Scales& scales, int row, int output) {
+  const __m256i offset = load_first(count, scales.offsets + output);
+  const __m256 scale = _mm256_castsi256_ps(load_first(count, scales.of_outputs + output));
+  return _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sum, offset)),
+                                           _mm256_mul_ps(scale, _mm256_set1_ps(scales.of_rows[row]))));
 }
 
 /// Sums lie in the results' places until the last tile has been added.
@@ -54,19 +62,21 @@ void multiply_rows(const PanelProduct& task, const Int8Scales& scales, const Til
   const std::uint32_t* const weights =
       task.panel + static_cast<std::ptrdiff_t>(tile.first) * panel_outputs + tile.first_output;
   float* const y = task.y + row * task.stride + tile.first_output;
-  __m256i wanted_lanes[vectors], sums[rows][vectors];
-  for (int v = 0; v < vectors; ++v) wanted_lanes[v] = wanted(task, tile.first_output + v * lanes);
+  const int outputs = task.outputs - tile.first_output;
+  __m256i sums[rows][vectors];
+#pragma GCC unroll 6
   for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v)
-      sums[r][v] = tile.first == 0
-                       ? _mm256_setzero_si256()
-                       : _mm256_castps_si256(_mm256_maskload_ps(y + r * task.stride + v * lanes, wanted_lanes[v]));
+      sums[r][v] =
+          tile.first == 0 ? _mm256_setzero_si256() : load_first(outputs - v * lanes, y + r * task.stride + v * lanes);
 
   for (int stretch = 0; stretch < tile.words; stretch += stretch_words) {
     ahead.fetch();
 #pragma GCC unroll 1
     for (int k = stretch; k < stretch + stretch_words; ++k) {
       typename Sums::Word of_weights[vectors];
+#pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v)
         of_weights[v] = Sums::weights(
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + k * panel_outputs + v * lanes)));
@@ -75,17 +85,21 @@ void multiply_rows(const PanelProduct& task, const Int8Scales& scales, const Til
         int word;
         __builtin_memcpy(&word, x + static_cast<std::ptrdiff_t>(r) * task.words + k, sizeof word);
         const auto inputs = Sums::inputs(_mm256_set1_epi32(word));
+#pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) sums[r][v] = Sums::add(sums[r][v], inputs, of_weights[v]);
       }
     }
   }
 
   const bool last = tile.first + tile.words == task.words;
+#pragma GCC unroll 6
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v)
-      _mm256_maskstore_ps(y + r * task.stride + v * lanes, wanted_lanes[v],
-                          last ? result(sums[r][v], wanted_lanes[v], scales, row + r, tile.first_output + v * lanes)
-                               : _mm256_castsi256_ps(sums[r][v]));
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      const int count = outputs - v * lanes;
+      if (last) sums[r][v] = result(sums[r][v], count, scales, row + r, tile.first_output + v * lanes);
+      store_first(count, sums[r][v], y + r * task.stride + v * lanes);
+    }
 }
 
 template <int rows, class Sums>
