@@ -8,7 +8,7 @@ namespace shoal::lm {
 
 /// The upper half of an IEEE single.
 struct Bf16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;  ///< as unset as any number: kernels have arrays that they fill later
 
   [[nodiscard]] float to_float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U); }
   /// Rounds to nearest, ties to even; NaN stays NaN.
