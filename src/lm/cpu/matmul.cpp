@@ -26,8 +26,8 @@ bool has_vnni() { return used_isa() >= Isa::avx512_vnni; }
 bool computes_int8() { return used_isa() >= Isa::avx2; }
 
 OperandType operands_of(DType dtype) {
-  if (dtype == DType::f32) return OperandType::f32;
-  return dtype == DType::bf16 || has_fast_bf16() ? OperandType::bf16 : OperandType::f32;
+  const bool bf16 = dtype == DType::automatic ? has_fast_bf16() : dtype != DType::f32;
+  return bf16 ? OperandType::bf16 : OperandType::f32;
 }
 
 ProductLibrary best_library(OperandType type) {

@@ -30,7 +30,8 @@ bool has_vnni();
 /// True if there are products of 8-bit numbers.
 bool computes_int8();
 
-/// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
+/// Of the products of a model, and so of its keys and values: f32 or bf16 as @p dtype says, bf16 under products of 8
+/// bits (rounded inside), else bf16 where has_fast_bf16().
 OperandType operands_of(DType dtype);
 
 /// A weight matrix as a checkpoint stores it: [outputs, inputs], row-major.
