@@ -29,12 +29,11 @@ class Int8Matrix final : public PackedMatrix {
   void multiply(const void* x, int rows, float* y) const override {
     if (rows == 0) return;
     round_rows(static_cast<const T*>(x), static_cast<std::size_t>(rows));
-    panels_.for_each(words(), reinterpret_cast<const std::uint32_t*>(rows_->values.data()), rows, y,
-                     [&](std::size_t panel, int first_row, const PanelProduct& product) {
-                       const std::size_t first = panel * panel_outputs;
-                       multiply_int8(product, {.of_rows = rows_->scales.data() + first_row,
-                                               .of_outputs = scales_ + first,
-                                               .offsets = offsets_ + first});
+    panels_.for_each(words(), reinterpret_cast<const std::uint32_t*>(rows_->values.data()), rows, y, products_.parts,
+                     [&](int row, int output, const PanelProduct& product) {
+                       products_.int8(product, {.of_rows = rows_->scales.data() + row,
+                                                .of_outputs = scales_ + output,
+                                                .offsets = offsets_ + output});
                      });
   }
 
@@ -87,6 +86,7 @@ class Int8Matrix final : public PackedMatrix {
   int outputs_;
   int inputs_;
   Panels panels_;
+  PanelProducts products_ = panel_products();
   std::shared_ptr<Int8Rows> rows_;
   std::shared_ptr<std::byte[]> data_;
   float* scales_ = nullptr;          ///< by output
