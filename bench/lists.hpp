@@ -32,11 +32,7 @@ inline DType dtype_of(const std::string& name) {
   throw std::invalid_argument("unknown dtype '" + name + "' (not f32, bf16 or int8)");
 }
 
-/// From here on, for models that are not loaded yet. @throws std::invalid_argument
-inline void force_isa_named(const std::string& name) {
-  for (const Isa isa : all_isas)
-    if (name == name_of(isa)) return force_isa(isa);
-  throw std::invalid_argument("unknown isa '" + name + "' (not baseline, avx2, avx512, avx512_vnni or avx512_bf16)");
-}
+/// From here on, for models that are not loaded yet. @throws UsageError
+inline void force_isa_named(const std::string& name) { force_isa(isa_named(name)); }
 
 }  // namespace shoal::bench

@@ -9,7 +9,7 @@
 
 namespace shoal::agent {
 
-/// Collective, with equal arguments.
+/// Collective, with equal arguments. Holds all ranks to the lowest instruction set that one of them uses.
 /// @throws AgreedError on all ranks if one of them cannot load it
 std::shared_ptr<const LanguageModel> load_together(cluster::World* world, const std::string& source,
                                                    LoadOptions options);

@@ -235,7 +235,8 @@ Isa parse_isa(const std::string& name) {
                           {"avx2", Isa::avx2},
                           {"avx512", Isa::avx512},
                           {"avx512_vnni", Isa::avx512_vnni},
-                          {"avx512_bf16", Isa::avx512_bf16}});
+                          {"avx512_bf16", Isa::avx512_bf16},
+                          {"amx", Isa::amx}});
 }
 
 void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {

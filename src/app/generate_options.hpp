@@ -74,9 +74,8 @@ DType parse_dtype(const std::string& name);
 Isa parse_isa(const std::string& name);
 
 inline constexpr const char* isa_help =
-    "highest instruction set to use: baseline, avx2, avx512, avx512_vnni or avx512_bf16 (auto: the processor's best); "
-    "for "
-    "equal bits where processors differ";
+    "highest instruction set to use: baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx (auto: the best that the "
+    "processors of all ranks have)";
 
 /// Of --device and --use-gpu-monte-carlo. @throws UsageError
 agent::DeviceWish device_wish(const GenerateOptions& options);

@@ -8,16 +8,20 @@
 namespace shoal {
 
 /// Each has those before it. baseline: what the compiler assumes of any processor (SSE2 on x86-64).
-enum class Isa { baseline, avx2, avx512, avx512_vnni, avx512_bf16 };
-inline constexpr std::array all_isas{Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+/// amx: Intel's tiles, for bf16 and 8 bits.
+enum class Isa { baseline, avx2, avx512, avx512_vnni, avx512_bf16, amx };
+inline constexpr std::array all_isas{Isa::baseline,    Isa::avx2,        Isa::avx512,
+                                     Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
 
 std::string name_of(Isa isa);
-/// The best that this processor has.
+/// @throws UsageError that lists the names, if there is none such
+Isa isa_named(const std::string& name);
+/// The best that this processor has, and the system lets this process use.
 Isa processor_isa();
 /// The one in use: processor_isa(), unless another has been forced.
 Isa used_isa();
 /// To be called before a model is loaded: those that are keep what they have begun with.
-/// @throws UsageError if the processor lacks it
+/// @throws UsageError if it is better than processor_isa()
 void force_isa(Isa isa);
 
 }  // namespace shoal

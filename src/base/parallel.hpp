@@ -1,6 +1,7 @@
 // The rank's worker threads: OpenMP, the same pool that oneDNN uses, so that threads are never counted twice.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 
@@ -30,10 +31,15 @@ void parallel_for(std::size_t n, const Body& body, std::size_t at_once = 1) {
   if (failure) std::rethrow_exception(failure);
 }
 
+/// Of @p n, so few that every worker has eight turns or more, and none waits long for the last; at least 1.
+constexpr std::size_t indices_at_once(std::size_t n, std::size_t workers) {
+  return std::max<std::size_t>(1, n / (8 * workers));
+}
+
 /// As parallel_for, for bodies that all take equally long, and so little that dealing them out would show.
 template <class Body>
 void parallel_for_short(std::size_t n, const Body& body) {
-  parallel_for(n, body, n / (8 * static_cast<std::size_t>(worker_threads())) + 1);
+  parallel_for(n, body, indices_at_once(n, static_cast<std::size_t>(worker_threads())));
 }
 
 }  // namespace shoal

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "base/isa.hpp"
 #include "base/parallel.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 
@@ -53,6 +55,22 @@ TEST(LoadTogether, ARankThatFailsFailsAll) {
     }
   }
   set_worker_threads(1);
+}
+
+TEST(LoadTogether, HoldsAllRanksToTheLowestInstructionSet) {
+  const Isa lowest = std::min(Isa::avx2, processor_isa());
+  for (int low = 0; low < world().size(); ++low) {
+    force_isa(world().rank().value() == low ? lowest : processor_isa());
+
+    const auto model = load_together(&world(), "minnow", {});
+
+    EXPECT_EQ(used_isa(), lowest);
+    EXPECT_EQ(model->summary().isa, name_of(lowest));
+    const auto logits = logits_of(*model);
+    const std::string mine(reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(float));
+    EXPECT_EQ(world().broadcast(mine), mine) << "not the bits of rank 0";
+  }
+  force_isa(processor_isa());
 }
 
 TEST(LoadTogether, LeavesTheNumberOfWorkers) {

@@ -62,7 +62,7 @@ TEST(Isa, ForcedIsUsedRecordedAndCloseToTheBest) {
     return json::parse(result.out)["total"].get<double>();
   };
   const double expected = total("auto", "f32");
-  for (const std::string isa : {"baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16"}) {
+  for (const std::string isa : {"baseline", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"}) {
     EXPECT_EQ(info_of({"--isa", isa})["isa"], isa);
     EXPECT_NEAR(total(isa, "f32"), expected, 1e-4 * std::abs(expected)) << isa;
     EXPECT_NEAR(total(isa, "bf16"), expected, 1e-2 * std::abs(expected)) << isa;

@@ -34,8 +34,22 @@ TEST_F(UsedIsa, IsNeverOneThatTheProcessorLacks) {
 
 TEST_F(UsedIsa, HasANameOfItsOwn) {
   std::set<std::string> names;
-  for (const Isa isa : all_isas) names.insert(name_of(isa));
+  for (const Isa isa : all_isas) {
+    names.insert(name_of(isa));
+    EXPECT_EQ(isa_named(name_of(isa)), isa);
+  }
   EXPECT_EQ(names.size(), all_isas.size());
+}
+
+TEST_F(UsedIsa, IsRefusedUnderANameThatThereIsNot) {
+  try {
+    (void)isa_named("mmx");
+    ADD_FAILURE() << "no error";
+  } catch (const UsageError& e) {
+    EXPECT_STREQ(e.what(),
+                 "bad instruction set 'mmx' (not known) choose one of baseline, avx2, avx512, avx512_vnni, "
+                 "avx512_bf16, amx");
+  }
 }
 
 }  // namespace

@@ -43,5 +43,18 @@ TEST_F(ParallelFor, RethrowsAfterAllHaveEnded) {
   }
 }
 
+TEST(IndicesAtOnce, KeepWorkersBusy) {
+  for (std::size_t workers = 1; workers <= 64; ++workers)
+    for (std::size_t n = 1; n <= 3000; ++n) {
+      const std::size_t at_once = indices_at_once(n, workers);
+      const std::size_t rounds = ((n + at_once - 1) / at_once + workers - 1) / workers;
+
+      ASSERT_LE(rounds, 16U) << n << " by " << workers;
+      if (at_once > 1) {
+        ASSERT_GE(9 * n, 8 * rounds * at_once * workers) << n << " by " << workers;
+      }
+    }
+}
+
 }  // namespace
 }  // namespace shoal

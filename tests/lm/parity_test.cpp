@@ -75,7 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Path{DType::f32, Isa::avx512}, Path{DType::bf16, Isa::baseline},
                                      Path{DType::bf16, Isa::avx2}, Path{DType::bf16, Isa::avx512},
                                      Path{DType::bf16, Isa::avx512_bf16}, Path{DType::int8, Isa::avx2},
-                                     Path{DType::int8, Isa::avx512_vnni}, Path{DType::int8, Isa::avx512_bf16})),
+                                     Path{DType::int8, Isa::avx512_vnni}, Path{DType::int8, Isa::avx512_bf16},
+                                     Path{DType::bf16, Isa::amx}, Path{DType::int8, Isa::amx})),
     [](const auto& i) {
       const Path path = std::get<1>(i.param);
       return std::get<0>(i.param) + name_of(path.dtype) + "_with_" + name_of(path.isa);

@@ -32,7 +32,7 @@ class Bf16Matrix final : public PackedMatrix {
   void multiply(const void* x, int rows, float* y) const override {
     if (rows == 0) return;
     panels_.for_each(reinterpret_cast<const std::uint32_t*>(data_.get()), static_cast<const std::uint32_t*>(x), rows, y,
-                     [](std::size_t, int, const PanelProduct& product) { multiply_bf16(product); });
+                     products_.parts, [&](int, int, const PanelProduct& product) { products_.bf16(product); });
   }
 
  private:
@@ -53,6 +53,7 @@ class Bf16Matrix final : public PackedMatrix {
 
   int inputs_;
   Panels panels_;
+  PanelProducts products_ = panel_products();
   std::shared_ptr<std::byte[]> data_;
 };
 

@@ -13,13 +13,6 @@ namespace {
 
 constexpr int word_inputs = 4;
 
-using Int8Product = void (*)(const PanelProduct& task, const Int8Scales& scales);
-
-Int8Product best_product() {
-  if (has_vnni()) return multiply_int8;
-  return __builtin_cpu_supports("avxvnni") ? multiply_int8_avx2_vnni : multiply_int8_avx2;
-}
-
 template <class T>
 class Int8Matrix final : public PackedMatrix {
  public:
@@ -40,12 +33,11 @@ class Int8Matrix final : public PackedMatrix {
   void multiply(const void* x, int rows, float* y) const override {
     if (rows == 0) return;
     round_rows(static_cast<const T*>(x), static_cast<std::size_t>(rows));
-    panels_.for_each(words(), reinterpret_cast<const std::uint32_t*>(rows_->values.data()), rows, y,
-                     [&](std::size_t panel, int first_row, const PanelProduct& product) {
-                       const std::size_t first = panel * panel_outputs;
-                       product_(product, {.of_rows = rows_->scales.data() + first_row,
-                                          .of_outputs = scales_ + first,
-                                          .offsets = offsets_ + first});
+    panels_.for_each(words(), reinterpret_cast<const std::uint32_t*>(rows_->values.data()), rows, y, products_.parts,
+                     [&](int row, int output, const PanelProduct& product) {
+                       products_.int8(product, {.of_rows = rows_->scales.data() + row,
+                                                .of_outputs = scales_ + output,
+                                                .offsets = offsets_ + output});
                      });
   }
 
@@ -98,8 +90,8 @@ class Int8Matrix final : public PackedMatrix {
   int outputs_;
   int inputs_;
   Panels panels_;
+  PanelProducts products_ = panel_products();
   std::shared_ptr<Int8Rows> rows_;
-  Int8Product product_;
   std::shared_ptr<std::byte[]> data_;
   float* scales_ = nullptr;          ///< by output
   std::int32_t* offsets_ = nullptr;  ///< 128 times the sum of its weights

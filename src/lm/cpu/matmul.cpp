@@ -9,6 +9,7 @@
 #include "lm/cpu/int8_matrix.hpp"
 #include "lm/cpu/kernels.hpp"
 #include "lm/cpu/one_dnn_product.hpp"
+#include "lm/cpu/panel_division.hpp"
 
 namespace shoal::lm::cpu {
 namespace {
@@ -75,15 +76,19 @@ class OwnMatrix final : public PackedMatrix {
   void multiply(const void* x, int rows, float* y) const override {
     if (rows == 0) return;
     const float* const operand = widen(static_cast<const T*>(x), rows);
-    parallel_for(panels(), [&](std::size_t panel) {
-      const int first = static_cast<int>(panel * width);
-      kernels<T>().multiply({.x = operand,
-                             .rows = rows,
-                             .inputs = inputs_,
-                             .panel = weights() + panel * panel_size(),
-                             .outputs = std::min(static_cast<int>(width), outputs_ - first),
-                             .y = y + first,
-                             .stride = outputs_});
+    const PanelDivision division(panels(), rows, fewest_rows, static_cast<std::size_t>(worker_threads()));
+    parallel_for(division.pieces(), [&](std::size_t i) {
+      const PanelPiece piece = division.piece(i);
+      for (std::size_t panel = piece.panel; panel < piece.panel + piece.panels; ++panel) {
+        const int first = static_cast<int>(panel * width);
+        kernels<T>().multiply({.x = operand + static_cast<std::ptrdiff_t>(piece.begin) * inputs_,
+                               .rows = piece.end - piece.begin,
+                               .inputs = inputs_,
+                               .panel = weights() + panel * panel_size(),
+                               .outputs = std::min(static_cast<int>(width), outputs_ - first),
+                               .y = y + static_cast<std::ptrdiff_t>(piece.begin) * outputs_ + first,
+                               .stride = outputs_});
+      }
     });
   }
   void place(std::shared_ptr<std::byte[]> data) override { data_ = std::move(data); }
@@ -101,6 +106,7 @@ class OwnMatrix final : public PackedMatrix {
 
  private:
   static constexpr std::size_t width = panel_width;
+  static constexpr int fewest_rows = 8;  ///< that are worth a pass over a panel of their own
   [[nodiscard]] std::size_t panels() const { return (static_cast<std::size_t>(outputs_) + width - 1) / width; }
   [[nodiscard]] std::size_t panel_size() const { return static_cast<std::size_t>(inputs_) * width; }
   [[nodiscard]] T* weights() const { return reinterpret_cast<T*>(data_.get()); }

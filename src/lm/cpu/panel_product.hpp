@@ -1,6 +1,7 @@
-// Products by the dot-product instructions of AVX-512: two bf16 inputs (BF16) or four of 8 bits (VNNI) of every output
-// at a time; in 8 bits also by those of AVX2. While some rows are multiplied by a tile of weights, the next tile comes
-// from memory: few rows, which oneDNN's kernels keep waiting for it, cost little more each than many.
+// Products by dot-product instructions, two bf16 inputs or four of 8 bits of every output at a time: those of AVX-512
+// (BF16, VNNI), of AVX2 in 8 bits, or of AMX, which take 16 rows, outputs and words at once. While some rows are
+// multiplied by a part of the weights, the next part comes from memory: few rows, which oneDNN's kernels keep waiting
+// for it, cost little more each than many.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ struct PanelProduct {
   const std::uint32_t* x;      ///< [rows, words]
   int rows;                    ///< at least 1
   int words;                   ///< a multiple of 4
-  const std::uint32_t* panel;  ///< [words, panel_outputs]
+  const std::uint32_t* panel;  ///< [words, panel_outputs] from the first output that is wanted on, at a cache line
   int outputs;                 ///< that are wanted, at most panel_outputs
   float* y;                    ///< first of them
   std::ptrdiff_t stride;       ///< between rows of y
@@ -36,5 +37,27 @@ void multiply_bf16(const PanelProduct& task);
 void multiply_int8(const PanelProduct& task, const Int8Scales& scales);
 void multiply_int8_avx2(const PanelProduct& task, const Int8Scales& scales);
 void multiply_int8_avx2_vnni(const PanelProduct& task, const Int8Scales& scales);
+
+/// The same on Isa::amx. In bf16, every 32 inputs are summed for themselves and then added, denormals counting as zero.
+void multiply_bf16_amx(const PanelProduct& task);
+void multiply_int8_amx(const PanelProduct& task, const Int8Scales& scales);
+
+/// What several workers that share a panel divide it by: rows, for each of which the panel is read again, or multiples
+/// of 16 outputs.
+enum class PanelParts { rows, outputs };
+
+struct PanelProducts {
+  void (*bf16)(const PanelProduct& task);
+  void (*int8)(const PanelProduct& task, const Int8Scales& scales);
+  PanelParts parts;
+};
+
+/// Those of the instruction set in use. Only if computes_int8(); in bf16, if has_fast_bf16().
+/// @throws ModelError if AMX is in use and gives wrong numbers, see check_products()
+PanelProducts panel_products();
+
+/// Computes a small product of both types whose numbers are known.
+/// @throws ModelError that names --isa avx512_bf16, if they differ
+void check_products(const PanelProducts& products);
 
 }  // namespace shoal::lm::cpu

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "base/parallel.hpp"
+#include "lm/cpu/panel_division.hpp"
 #include "lm/cpu/panel_product.hpp"
 
 namespace shoal::lm::cpu {
@@ -23,42 +24,48 @@ class Panels {
     return std::min(panel_outputs, outputs_ - static_cast<int>(panel) * panel_outputs);
   }
 
-  /// Calls body(panel, product) for all panels and rows on the rank's workers. A worker gets panels that follow each
-  /// other, so that what it fetches ahead is its own. Where there are more workers than panels, several share one, each
-  /// for some of the rows.
+  /// Calls body(first row, first output, product) on the rank's workers until all panels and rows are done.
   /// @param x [rows, words] @param y [rows, outputs]
   template <class Body>
-  void for_each(const std::uint32_t* data, const std::uint32_t* x, int rows, float* y, const Body& body) const {
-    const auto workers = static_cast<std::size_t>(worker_threads());
-    const std::size_t parts =
-        std::max<std::size_t>(1, std::min(workers / count(), static_cast<std::size_t>(rows) / fewest_rows));
-    const std::size_t tasks = count() * parts;
-    const std::size_t share = (tasks + workers - 1) / workers;
-    const std::size_t at_once = share <= longest_share ? share : (share + 7) / 8;
-    const auto part_begin = [&](std::size_t part) {
-      return static_cast<int>(static_cast<std::size_t>(rows) * part / parts);
-    };
-    parallel_for(
-        tasks,
-        [&](std::size_t task) {
-          const std::size_t panel = task / parts, part = task % parts;
-          const int begin = part_begin(part);
-          body(panel, begin,
-               PanelProduct{
-                   .x = x + static_cast<std::ptrdiff_t>(begin) * words_,
-                   .rows = part_begin(part + 1) - begin,
-                   .words = words_,
-                   .panel = data + panel * size(),
-                   .outputs = outputs_of(panel),
-                   .y = y + static_cast<std::ptrdiff_t>(begin) * outputs_ + static_cast<int>(panel) * panel_outputs,
-                   .stride = outputs_});
-        },
-        at_once);
+  void for_each(const std::uint32_t* data, const std::uint32_t* x, int rows, float* y, PanelParts parts,
+                const Body& body) const {
+    const bool by_rows = parts == PanelParts::rows;
+    const PanelDivision division(count(), by_rows ? rows : output_parts, by_rows ? fewest_rows : 1,
+                                 static_cast<std::size_t>(worker_threads()));
+    parallel_for(division.pieces(), [&](std::size_t i) {
+      const PanelPiece piece = division.piece(i);
+      for (std::size_t panel = piece.panel; panel < piece.panel + piece.panels; ++panel) {
+        const Block block = by_rows ? Block{piece.begin, piece.end, 0, outputs_of(panel)}
+                                    : Block{0, rows, piece.begin * outputs_of_part,
+                                            std::min(piece.end * outputs_of_part, outputs_of(panel))};
+        if (block.output < block.end_output)
+          body(block.row, first_output(panel) + block.output, at(panel, block, data, x, y));
+      }
+    });
   }
 
  private:
-  static constexpr std::size_t fewest_rows = 12;    ///< that are worth a pass over a panel of their own
-  static constexpr std::size_t longest_share = 64;  ///< of panels, that is not dealt out bit by bit
+  static constexpr int fewest_rows = 12;  ///< that are worth a pass over a panel of their own
+  static constexpr int outputs_of_part = 16;
+  static constexpr int output_parts = panel_outputs / outputs_of_part;
+
+  /// Rows and outputs of a panel.
+  struct Block {
+    int row, end_row;
+    int output, end_output;
+  };
+
+  [[nodiscard]] static int first_output(std::size_t panel) { return static_cast<int>(panel) * panel_outputs; }
+  [[nodiscard]] PanelProduct at(std::size_t panel, const Block& block, const std::uint32_t* data,
+                                const std::uint32_t* x, float* y) const {
+    return {.x = x + static_cast<std::ptrdiff_t>(block.row) * words_,
+            .rows = block.end_row - block.row,
+            .words = words_,
+            .panel = data + panel * size() + block.output,
+            .outputs = block.end_output - block.output,
+            .y = y + static_cast<std::ptrdiff_t>(block.row) * outputs_ + first_output(panel) + block.output,
+            .stride = outputs_};
+  }
 
   int outputs_;
   int words_;
