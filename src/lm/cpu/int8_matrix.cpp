@@ -17,11 +17,7 @@ template <class T>
 class Int8Matrix final : public PackedMatrix {
  public:
   Int8Matrix(int outputs, int inputs, std::shared_ptr<Int8Rows> rows)
-      : outputs_(outputs),
-        inputs_(inputs),
-        panels_(outputs, inputs / word_inputs),
-        rows_(std::move(rows)),
-        product_(best_product()) {
+      : outputs_(outputs), inputs_(inputs), panels_(outputs, inputs / word_inputs), rows_(std::move(rows)) {
     SHOAL_EXPECT(inputs % 16 == 0);
   }
 

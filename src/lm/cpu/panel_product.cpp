@@ -34,10 +34,9 @@ struct Operands {
       : x(std::size_t{rows} * words, 0), panel(std::size_t{words} * panel_outputs, 0) {
     for (int k = 0; k < words * numbers.per_word; ++k) {
       const int word = k / numbers.per_word, shift = 32 / numbers.per_word * (k % numbers.per_word);
-      for (int row = 0; row < rows; ++row)
-        x[static_cast<std::size_t>(row * words + word)] |= pack(numbers.of_row(row, k)) << shift;
+      for (int row = 0; row < rows; ++row) x.data()[row * words + word] |= pack(numbers.of_row(row, k)) << shift;
       for (int output = 0; output < panel_outputs; ++output)
-        panel[static_cast<std::size_t>(word * panel_outputs + output)] |= pack(numbers.of_weight(output, k)) << shift;
+        panel.data()[word * panel_outputs + output] |= pack(numbers.of_weight(output, k)) << shift;
     }
   }
   [[nodiscard]] PanelProduct task(float* y) const { return {x.data(), rows, words, panel.data(), outputs, y, stride}; }
@@ -49,7 +48,7 @@ void compare(const std::vector<float>& y, const Numbers& numbers) {
       int sum = 0;
       for (int k = 0; k < words * numbers.per_word; ++k) sum += numbers.of_row(row, k) * numbers.of_weight(output, k);
       const float expected = output < outputs ? static_cast<float>(sum) : untouched;
-      if (y[static_cast<std::size_t>(row * stride + output)] != expected)
+      if (y.data()[row * stride + output] != expected)
         throw ModelError(std::string("products in ") + numbers.type +
                          " are wrong (a test of this processor's AMX instructions failed) use --isa avx512_bf16");
     }
