@@ -59,7 +59,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, const
   // Text and weights take about as long: at the same time.
   auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
-  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype);
+  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype, options.kv_dtype);
   if (options.device.kind == Device::Kind::cpu) {
     check_weights_fit(summary_, options.node);
     transformer_ = load_cpu_transformer(config, weights, options);
@@ -68,6 +68,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, const
     summary_.device = transformer_->device();
     summary_.isa.clear();
     summary_.dtype = type_name(transformer_->dtype());
+    summary_.kv_dtype = type_name(DType::bf16);
     summary_.weight_bytes = transformer_->weight_bytes();
     summary_.kv_bytes_per_token = transformer_->block_bytes() / block_positions;
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/aligned.hpp"
+#include "lm/cpu/kernels.hpp"
 #include "lm/number_formats.hpp"
 #include "lm/weight_memory.hpp"
 
@@ -30,6 +31,9 @@ bool has_vnni();
 
 /// Of the products of a model: what @p dtype says, else bf16 where has_fast_bf16().
 OperandType operands_of(DType dtype);
+
+KvFormat format_of(KvDType dtype);
+HeadLayout head_layout(KvFormat format, OperandType operands, int head_dim);
 
 /// A weight matrix as a checkpoint stores it: [outputs, inputs], row-major.
 struct MatrixView {
