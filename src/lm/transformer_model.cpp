@@ -12,6 +12,7 @@
 #include "lm/available_memory.hpp"
 #include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cpu/matmul.hpp"
 #include "lm/cuda/plugin.hpp"
 #include "lm/model_summary.hpp"
 #include "lm/transformer_tree.hpp"
@@ -105,7 +106,9 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   const std::uint64_t particles =
       std::max<std::uint64_t>(memory.most_contexts(prompt.size(), limits.new_tokens, share), 1) - 1;
   const int tokens = std::min(memory.most_new_tokens(prompt.size(), limits.contexts, share), limits.new_tokens - 1);
-  std::string advice = "use int8 or a smaller model, or more nodes";
+  const bool kv_can_shrink = summary_.device == "cpu" && summary_.kv_dtype != "int8" && cpu::has_vnni();
+  std::string advice =
+      std::string("use ") + (kv_can_shrink ? "--kv-dtype int8, " : "") + "--dtype int8, a smaller model or more nodes";
   if (tokens > 0) advice = "lower --max-tokens to " + std::to_string(tokens);
   if (particles > 0)
     advice = "use at most " + std::to_string(particles) + " particles a rank (with what --spare adds, 0 for none)" +
