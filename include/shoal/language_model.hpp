@@ -114,13 +114,13 @@ struct ModelPart {
 };
 
 struct ModelSummary {
-  std::string id;            ///< directory, hub id or file as the user gave it
-  std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
-  std::string device;        ///< cpu, or the GPU's name after "cuda: "
-  std::string isa = {};      ///< instruction set that computes it, see --isa; empty if that makes no difference
-  std::string dtype;         ///< f32, bf16 or int8, as computed
+  std::string id;             ///< directory, hub id or file as the user gave it
+  std::string architecture;   ///< e.g. LlamaForCausalLM, tabular
+  std::string device;         ///< cpu, or the GPU's name after "cuda: "
+  std::string isa = {};       ///< instruction set that computes it, see --isa; empty if that makes no difference
+  std::string dtype;          ///< f32, bf16 or int8, as computed
   std::string kv_dtype = {};  ///< of a transformer's keys and values: f32, bf16 or int8, as kept
-  std::string hash;          ///< fingerprint of configuration and weights, hex
+  std::string hash;           ///< fingerprint of configuration and weights, hex
   std::uint64_t parameters = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t kv_bytes_per_token = 0;
