@@ -1,7 +1,7 @@
 // Decoding speed of whole SMC runs beside the roofline of their own matrix products, both measured in this process.
 //
 //   bench_decode [--model qwen-0.5b|minnow|DIR] [--particles 1,8,32,100,256] [--dtype bf16,int8,f32] [--threads 1,2]
-//                [--prompt 64] [--tokens 100] [--isa avx2]
+//                [--prompt 64] [--tokens 100] [--isa avx2] [--kv-dtype auto,int8]
 //
 // qwen-0.5b is a random checkpoint of Qwen1.5-0.5B's shape. For each row: particle-tokens per second of the run, those
 // of its matrix products alone (same shapes, rows and threads, distinct weights for every layer) in the best of several
@@ -18,6 +18,7 @@
 #include <atomic>
 #include <boost/program_options.hpp>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -45,6 +46,7 @@ struct Settings {
   std::string model = "qwen-0.5b";
   std::vector<int> particles{1, 8, 32, 100, 256};
   std::vector<std::string> dtypes{"bf16", "int8", "f32"};
+  std::vector<std::string> kv_dtypes{"auto"};
   std::vector<int> threads{1, 2};
   int prompt = 64;
   int tokens = 100;
@@ -77,7 +79,7 @@ double kv_bytes(const NumberModel& model, const Settings& settings, int particle
   return positions * static_cast<double>(model.transformer().block_bytes()) / lm::cpu::block_positions;
 }
 
-void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& dtype,
+void report(const NumberModel& model, const Settings& settings, ProductsOfAStep* products, const std::string& types,
             int threads, int particles) {
   set_worker_threads(threads);
   (void)decode(model, settings.prompt, particles, settings.tokens);  // compiles products, takes memory
@@ -88,7 +90,7 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
   const double reading = kv_bytes(model, settings, particles) / reading_rate() / settings.tokens;
   const lm::ForwardSeconds& forward = model.seconds();
   const double elementwise = forward.total - forward.products - forward.head - forward.attention;
-  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% |", dtype.c_str(), threads, particles,
+  std::printf("| %s | %d | %d | %.0f | %.0f | %.0f | %.1f %% | %.1f %% | %.1f %% |", types.c_str(), threads, particles,
               speed, roofline, products->flops(particles) / step * 1e-9, 100.0 * speed / roofline,
               100.0 * speed * mean_step / particles, 100.0 * speed * (step + reading) / particles);
   for (const double seconds : {forward.products, forward.head, forward.attention, elementwise, run.times.potential_s,
@@ -100,16 +102,21 @@ void report(const NumberModel& model, const Settings& settings, ProductsOfAStep*
 
 void run_all(const Settings& settings, const fs::path& folder) {
   std::printf(
-      "| dtype | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | of its mean "
+      "| dtype, kv | threads | particles | tokens/s | products alone, tokens/s | GFLOP/s | of roofline | of its mean "
       "| with KV | layers' products | head | attention | elementwise | draws | rest |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   const int most = *std::max_element(settings.particles.begin(), settings.particles.end());
   for (const std::string& dtype : settings.dtypes) {
-    const NumberModel model(lm::load_cpu_transformer(
-        lm::load_config(folder), std::make_shared<const lm::Safetensors>(folder), {.dtype = dtype_of(dtype)}));
-    ProductsOfAStep products(model.config(), dtype, most);
+    const lm::TransformerConfig config = lm::load_config(folder);
+    ProductsOfAStep products(config, dtype, most);
+    std::deque<NumberModel> models;
+    for (const std::string& kv_dtype : settings.kv_dtypes)
+      models.emplace_back(lm::load_cpu_transformer(config, std::make_shared<const lm::Safetensors>(folder),
+                                                   {.dtype = dtype_of(dtype), .kv_dtype = kv_dtype_of(kv_dtype)}));
     for (const int threads : settings.threads)
-      for (const int particles : settings.particles) report(model, settings, &products, dtype, threads, particles);
+      for (const int particles : settings.particles)
+        for (std::size_t i = 0; i < models.size(); ++i)
+          report(models[i], settings, &products, dtype + ", " + settings.kv_dtypes[i], threads, particles);
   }
 }
 
@@ -133,6 +140,7 @@ Settings parse(int argc, char** argv) {
       "contexts", po::bool_switch(&s.contexts))("particles", po::value<std::string>()->notifier([&](const auto& v) {
     s.particles = split_numbers(v);
   }))("dtype", po::value<std::string>()->notifier([&](const auto& v) { s.dtypes = split(v); }))(
+      "kv-dtype", po::value<std::string>()->notifier([&](const auto& v) { s.kv_dtypes = split(v); }))(
       "threads", po::value<std::string>()->notifier([&](const auto& v) { s.threads = split_numbers(v); }))(
       "isa", po::value<std::string>()->notifier(force_isa_named));
   po::variables_map values;

@@ -32,6 +32,13 @@ inline DType dtype_of(const std::string& name) {
   throw std::invalid_argument("unknown dtype '" + name + "' (not f32, bf16 or int8)");
 }
 
+/// @throws std::invalid_argument
+inline KvDType kv_dtype_of(const std::string& name) {
+  if (name == "auto") return KvDType::automatic;
+  if (name == "int8") return KvDType::int8;
+  throw std::invalid_argument("unknown kv-dtype '" + name + "' (not auto or int8)");
+}
+
 /// From here on, for models that are not loaded yet. @throws UsageError
 inline void force_isa_named(const std::string& name) { force_isa(isa_named(name)); }
 

@@ -114,12 +114,13 @@ struct ModelPart {
 };
 
 struct ModelSummary {
-  std::string id;            ///< directory, hub id or file as the user gave it
-  std::string architecture;  ///< e.g. LlamaForCausalLM, tabular
-  std::string device;        ///< cpu, or the GPU's name after "cuda: "
-  std::string isa = {};      ///< instruction set that computes it, see --isa; empty if that makes no difference
-  std::string dtype;         ///< f32, bf16 or int8, as computed
-  std::string hash;          ///< fingerprint of configuration and weights, hex
+  std::string id;             ///< directory, hub id or file as the user gave it
+  std::string architecture;   ///< e.g. LlamaForCausalLM, tabular
+  std::string device;         ///< cpu, or the GPU's name after "cuda: "
+  std::string isa = {};       ///< instruction set that computes it, see --isa; empty if that makes no difference
+  std::string dtype;          ///< f32, bf16 or int8, as computed
+  std::string kv_dtype = {};  ///< of a transformer's keys and values: f32, bf16 or int8, as kept
+  std::string hash;           ///< fingerprint of configuration and weights, hex
   std::uint64_t parameters = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t kv_bytes_per_token = 0;
@@ -156,6 +157,9 @@ class LanguageModel {
 
 enum class DType { automatic, f32, bf16, int8 };
 
+/// Of keys and values. Automatic: as the operands of the products are, but for int8, where they are as if automatic.
+enum class KvDType { automatic, int8 };
+
 /// This process among those of its node that load one model at the same time. They share the node's memory, and, with
 /// a common file, one copy of the weights: then none may use the model before all have loaded it.
 struct NodeShare {
@@ -175,6 +179,7 @@ struct Device {
 
 struct LoadOptions {
   DType dtype = DType::automatic;
+  KvDType kv_dtype = KvDType::automatic;
   Device device = {};
   NodeShare node = {};
 };
@@ -185,7 +190,7 @@ std::shared_ptr<const LanguageModel> load_model(const std::string& source, const
 
 /// What load_model's result would say of itself, without loading the weights.
 /// @throws ModelError as load_model
-ModelSummary summarize_model(const std::string& source, DType dtype);
+ModelSummary summarize_model(const std::string& source, DType dtype, KvDType kv_dtype = KvDType::automatic);
 
 /// How many contexts of @p new_tokens beyond an empty prompt fit into @p bytes, all of them distinct.
 std::uint64_t contexts_that_fit(const ModelSummary& model, int new_tokens, std::uint64_t bytes);

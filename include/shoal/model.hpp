@@ -33,7 +33,8 @@ struct ModelSettings {
   double temperature = 1.0;
   double ess_threshold = 0.5;
   std::uint64_t seed = 0;
-  std::string dtype = "auto";  ///< auto, f32, bf16 or int8
+  std::string dtype = "auto";     ///< auto, f32, bf16 or int8
+  std::string kv_dtype = "auto";  ///< of keys and values: auto, or int8 (on the CPU)
 };
 
 /// The checkpoint that a size of the guide stands for, e.g. small_context -> Qwen/Qwen1.5-0.5B-Chat; empty if unknown.

@@ -112,12 +112,17 @@ DeviceChoice choose_device(DeviceWish wish, cluster::World* world) {
   return world->together([&] { return choose_device(wish, offers, world->rank()); });
 }
 
-DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype) {
-  const bool on_gpus = !model.starts_with("tabular:") && dtype != DType::f32;
+DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype,
+                       KvDType kv_dtype) {
+  const bool on_gpus = !model.starts_with("tabular:") && dtype != DType::f32 && kv_dtype != KvDType::int8;
   if (device == "cpu") return DeviceWish::cpu;
   if (device == "cuda") {
     if (dtype == DType::f32)
       throw UsageError("--dtype f32 is not available with --device cuda (GPUs compute in bf16 or int8) use another");
+    if (kv_dtype == KvDType::int8)
+      throw UsageError(
+          "--kv-dtype int8 is not available with --device cuda (GPUs keep keys and values in bf16) use --kv-dtype auto "
+          "or --device cpu");
     return DeviceWish::cuda;
   }
   if (device != "auto") throw UsageError("bad --device '" + device + "' (not known) choose one of auto, cpu, cuda");

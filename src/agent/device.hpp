@@ -38,8 +38,9 @@ DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Ra
 /// @throws AgreedError
 DeviceChoice choose_device(DeviceWish wish, cluster::World* world);
 
-/// Of what `--device` and `--use-gpu-monte-carlo` say, for a model and a type of numbers: a table and f32 are the CPU's
-/// alone. @throws UsageError
-DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype);
+/// Of what `--device` and `--use-gpu-monte-carlo` say, for a model and types of numbers: a table, f32, and keys and
+/// values in 8 bits are the CPU's alone. @throws UsageError
+DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype,
+                       KvDType kv_dtype = KvDType::automatic);
 
 }  // namespace shoal::agent

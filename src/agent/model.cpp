@@ -22,6 +22,12 @@ DType dtype_of(const std::string& name) {
   throw UsageError("bad dtype '" + name + "' (not known) choose one of auto, f32, bf16, int8");
 }
 
+KvDType kv_dtype_of(const std::string& name) {
+  if (name == "auto") return KvDType::automatic;
+  if (name == "int8") return KvDType::int8;
+  throw UsageError("bad kv_dtype '" + name + "' (not known) choose one of auto, int8");
+}
+
 std::string source_of(const ModelSettings& settings) {
   if (settings.model_type == "minnow") return "minnow";
   if (settings.model_type != "huggingface")
@@ -53,9 +59,10 @@ std::string model_id_of_size(const std::string& size) {
 
 std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
   const std::string source = source_of(settings);
-  LoadOptions options{.dtype = dtype_of(settings.dtype)};
+  LoadOptions options{.dtype = dtype_of(settings.dtype), .kv_dtype = kv_dtype_of(settings.kv_dtype)};
   auto world = cluster::World::shared();
-  const auto wish = agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, options.dtype);
+  const auto wish =
+      agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, options.dtype, options.kv_dtype);
   const agent::DeviceChoice choice = agent::choose_device(wish, world.get());
   if (world->rank() == Rank{0} && !choice.note.empty()) print_message(choice.note);
   options.device = choice.device;

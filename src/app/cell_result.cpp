@@ -67,7 +67,7 @@ double mean_score(const Cell& cell, const std::vector<WeighedAnswer>& answers, M
 
 double distance_to_exact(const Cell& cell, const Json& result, ModelShelf* shelf) {
   const GenerateOptions& options = cell.job.options;
-  const auto model = shelf->get(options.model, options.dtype);
+  const auto model = shelf->get(options.model, options.dtype, options.kv_dtype);
   const auto exact = exact_posterior(*model, encode_prompt(*model, options), cell.job.potentials, options.smc);
   std::map<std::string, double> estimate;
   for (const Json& entry : result.at("posterior"))

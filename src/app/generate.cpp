@@ -131,7 +131,8 @@ void log_model(const LanguageModel& model, std::size_t prompt_tokens, double sec
   const ModelSummary& summary = model.summary();
   char time[32];
   std::snprintf(time, sizeof time, "%.3f s", seconds);
-  log->info("model " + summary.id + ", " + summary.architecture + ", " + summary.dtype + " on " + summary.device +
+  log->info("model " + summary.id + ", " + summary.architecture + ", " + summary.dtype +
+            (summary.kv_dtype.empty() ? "" : ", keys and values in " + summary.kv_dtype) + " on " + summary.device +
             ", hash " + summary.hash + ", opened in " + time + "; prompt of " + std::to_string(prompt_tokens) +
             " tokens");
 }
@@ -166,8 +167,9 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
   set_worker_threads(threads);
   const Stopwatch loading;
-  const auto model =
-      agent::load_together(&world, options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
+  const auto model = agent::load_together(
+      &world, options.model,
+      {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype), .device = device.device});
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
   const agent::GpuNetwork network = agent::link_gpus(&world, device);
   if (network.is_warning)

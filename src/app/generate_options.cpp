@@ -130,7 +130,8 @@ void add_generation_options(OptionSet* set, GenerateOptions* o, OutputOptions ou
       "else cpu (auto)")(
       "dtype", to(&o->dtype, "TYPE"),
       "auto, f32, bf16, or int8: weights and activations of the products rounded to 8 bits (auto: bf16 where the "
-      "processor computes it; f32 on the CPU only)")("isa", to(&o->isa, "NAME"), isa_help)(
+      "processor computes it; f32 on the CPU only)")("kv-dtype", to(&o->kv_dtype, "TYPE"), kv_dtype_help)(
+      "isa", to(&o->isa, "NAME"), isa_help)(
       "migrate", to(&o->migrate, "HOW"),
       "how particles come to other ranks, with equal results: kv (with the key/value blocks that are missing there), "
       "tokens (blocks are computed again), or auto: what is faster, as measured at the start (auto)")(
@@ -254,8 +255,13 @@ DType parse_dtype(const std::string& name) {
       "dtype", name, {{"auto", DType::automatic}, {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}});
 }
 
+KvDType parse_kv_dtype(const std::string& name) {
+  return parse_name<KvDType>("kv-dtype", name, {{"auto", KvDType::automatic}, {"int8", KvDType::int8}});
+}
+
 agent::DeviceWish device_wish(const GenerateOptions& options) {
-  return agent::device_wish(options.device, options.use_gpu, options.model, parse_dtype(options.dtype));
+  return agent::device_wish(options.device, options.use_gpu, options.model, parse_dtype(options.dtype),
+                            parse_kv_dtype(options.kv_dtype));
 }
 
 std::string to_json(const GenerateOptions& o) {
@@ -285,6 +291,7 @@ std::string to_json(const GenerateOptions& o) {
       {"device", o.device},
       {"use_gpu_monte_carlo", o.use_gpu},
       {"dtype", o.dtype},
+      {"kv_dtype", o.kv_dtype},
       {"isa", o.isa},
       {"migrate", o.migrate},
       {"spare", o.spare_percent ? nlohmann::ordered_json(*o.spare_percent) : nlohmann::ordered_json()},

@@ -30,6 +30,7 @@ struct GenerateOptions {
   std::string device = "auto";
   bool use_gpu = false;
   std::string dtype = "auto";
+  std::string kv_dtype = "auto";
   std::string isa = "auto";
   std::string proposal = "auto";
   std::string resampling = "systematic";
@@ -69,6 +70,7 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options);
 void choose_migration(GenerateOptions* options, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus);
 
 DType parse_dtype(const std::string& name);
+KvDType parse_kv_dtype(const std::string& name);
 
 /// "auto" is the processor's best.
 Isa parse_isa(const std::string& name);
@@ -76,6 +78,10 @@ Isa parse_isa(const std::string& name);
 inline constexpr const char* isa_help =
     "highest instruction set to use: baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx (auto: the best that the "
     "processors of all ranks have)";
+
+inline constexpr const char* kv_dtype_help =
+    "how keys and values are kept: auto, as the products' operands are, or int8: in 8 bits, half of bf16's memory, on "
+    "processors with AVX-512 VNNI (auto)";
 
 /// Of --device and --use-gpu-monte-carlo. @throws UsageError
 agent::DeviceWish device_wish(const GenerateOptions& options);

@@ -74,11 +74,35 @@ void print_room(const ModelInfo& info, std::ostream& out) {
     cells.insert(cells.begin(), "");
     row(out, label, cells);
   };
-  line("keys, values/token", [](const auto& type) { return size_text(type.summary.kv_bytes_per_token); });
+  const auto lengths = [&](const auto& kv) {
+    for (std::size_t i = 0; i < info.lengths.size(); ++i)
+      line("  of " + std::to_string(info.lengths[i]) + " tokens",
+           [&](const auto& type) { return std::to_string(kv(type).particles[i]); });
+  };
+  line("keys, values/token", [](const auto& type) { return size_text(type.kv.bytes_per_token); });
+  line("  --kv-dtype int8", [](const auto& type) { return size_text(type.int8_kv.bytes_per_token); });
   out << "\n  particles that fit into the " << size_text(info.available) << " free on this node, if all differ:\n";
-  for (std::size_t i = 0; i < info.lengths.size(); ++i)
-    line("  of " + std::to_string(info.lengths[i]) + " tokens",
-         [&](const auto& type) { return std::to_string(type.particles[i]); });
+  lengths([](const auto& type) { return type.kv; });
+  out << "  and with --kv-dtype int8:\n";
+  lengths([](const auto& type) { return type.int8_kv; });
+}
+
+/// With @p info's lengths and memory.
+ModelInfo::Type::Kv room_for(const ModelSummary& model, const ModelInfo& info) {
+  ModelInfo::Type::Kv kv{model.kv_bytes_per_token, {}};
+  const std::uint64_t left = info.available - std::min(info.available, packed_bytes(model));
+  for (const int length : info.lengths) {
+    // The prompt's own context is one that no particle needs to stand on.
+    kv.particles.push_back(std::max<std::uint64_t>(contexts_that_fit(model, length, left), 1) - 1);
+  }
+  return kv;
+}
+
+Json to_json(const ModelInfo::Type::Kv& kv, const std::vector<int>& lengths) {
+  Json json = {{"kv_bytes_per_token", kv.bytes_per_token}, {"particles_that_fit", Json::object()}};
+  for (std::size_t i = 0; i < lengths.size(); ++i)
+    json["particles_that_fit"][std::to_string(lengths[i])] = kv.particles[i];
+  return json;
 }
 
 }  // namespace
@@ -92,12 +116,8 @@ ModelInfo describe_model(const std::string& source) {
   for (std::size_t i = 0; i < dtypes.size(); ++i) {
     ModelInfo::Type& type = info.types[i];
     type.summary = summarize_model(source, dtypes[i]);
-    const std::uint64_t packed = packed_bytes(type.summary);
-    const std::uint64_t left = info.available - std::min(info.available, packed);
-    for (const int length : info.lengths) {
-      // The prompt's own context is one that no particle needs to stand on.
-      type.particles.push_back(std::max<std::uint64_t>(contexts_that_fit(type.summary, length, left), 1) - 1);
-    }
+    type.kv = room_for(type.summary, info);
+    type.int8_kv = room_for(summarize_model(source, dtypes[i], KvDType::int8), info);
   }
   return info;
 }
@@ -119,14 +139,11 @@ Json to_json(const ModelInfo& info) {
                {"hash", s.hash}};
   for (std::size_t t = 0; t < info.types.size() && !s.parts.empty(); ++t) {
     const ModelInfo::Type& type = info.types[t];
-    Json entry = {{"weight_bytes", type.summary.weight_bytes},
-                  {"kv_bytes_per_token", type.summary.kv_bytes_per_token},
-                  {"parts", Json::object()},
-                  {"particles_that_fit", Json::object()}};
+    Json entry = {{"weight_bytes", type.summary.weight_bytes}};
+    entry.update(to_json(type.kv, info.lengths));
+    entry["int8_kv"] = to_json(type.int8_kv, info.lengths);
     for (const ModelPart& part : type.summary.parts)
       entry["parts"][part.name] = {{"parameters", part.parameters}, {"bytes", part.bytes}};
-    for (std::size_t i = 0; i < info.lengths.size(); ++i)
-      entry["particles_that_fit"][std::to_string(info.lengths[i])] = type.particles[i];
     json["types"][lm::type_name(dtypes[t])] = std::move(entry);
   }
   json["available_memory"] = info.available;

@@ -15,8 +15,14 @@ namespace shoal::app {
 struct ModelInfo {
   /// The model computed in one type.
   struct Type {
+    /// Keys and values kept in one type.
+    struct Kv {
+      std::uint64_t bytes_per_token = 0;
+      std::vector<std::uint64_t> particles;  ///< that fit on this node, by lengths
+    };
     ModelSummary summary;
-    std::vector<std::uint64_t> particles;  ///< that fit on this node, by lengths
+    Kv kv;       ///< by default
+    Kv int8_kv;  ///< with --kv-dtype int8
   };
   std::string best;             ///< the type that --dtype auto takes here
   std::array<Type, 3> types;    ///< f32, bf16, int8

@@ -54,6 +54,7 @@ trace::RunIdentity identity_of(const LanguageModel& model, std::span<const Token
   const ModelSummary& summary = model.summary();
   return {{"the content of --model", summary.hash},
           {"--dtype", summary.dtype},
+          {"--kv-dtype", summary.kv_dtype},
           {"--device", summary.device},
           {"--isa", summary.isa},
           {"the prompt", prompt_text(prompt)}};

@@ -21,6 +21,7 @@ struct ScoreOptions {
   TextInput input;
   std::string ids;
   std::string dtype = "auto";
+  std::string kv_dtype = "auto";
   std::string isa = "auto";
   std::string device = "auto";
   bool json = false;
@@ -34,13 +35,15 @@ OptionSet option_set(ScoreOptions* o) {
   set.shown.add_options()("ids", po::value(&o->ids)->value_name("1,2,3"), "token ids instead of a text")(
       "device", po::value(&o->device)->value_name("NAME"), "auto, cpu or cuda (auto)")(
       "dtype", po::value(&o->dtype)->value_name("TYPE"), "auto, f32, bf16 or int8 (auto)")(
+      "kv-dtype", po::value(&o->kv_dtype)->value_name("TYPE"), kv_dtype_help)(
       "isa", po::value(&o->isa)->value_name("NAME"), isa_help)("json", po::bool_switch(&o->json),
                                                                "print one JSON object")("help,h", "show this text");
   return set;
 }
 
 agent::DeviceWish wish_of(const ScoreOptions& options) {
-  return agent::device_wish(options.device, false, options.model, parse_dtype(options.dtype));
+  return agent::device_wish(options.device, false, options.model, parse_dtype(options.dtype),
+                            parse_kv_dtype(options.kv_dtype));
 }
 
 struct Scored {
@@ -112,7 +115,9 @@ int score_command(cluster::World& world, const Arguments& arguments) {
   if (root && !device.note.empty()) print_message(device.note);
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(options.model, {.dtype = parse_dtype(options.dtype), .device = device.device});
+    const auto model = load_model(
+        options.model,
+        {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype), .device = device.device});
     const Scored scored = score(*model, options);
     options.json ? print_scored_json(scored) : print_scored_table(scored);
   });

@@ -86,7 +86,7 @@ Cell unchecked_cell(const SweepCell& from) {
 /// Everything that a result or a time depends on, but the machine.
 trace::RunIdentity identity_of(const Cell& cell, ModelShelf* shelf) {
   const GenerateOptions& options = cell.job.options;
-  const auto model = shelf->get(options.model, options.dtype);
+  const auto model = shelf->get(options.model, options.dtype, options.kv_dtype);
   const auto prompt = encode_prompt(*model, options);
   trace::RunIdentity identity = app::identity_of(options);
   const auto more = app::identity_of(*model, prompt);
@@ -124,9 +124,10 @@ void check_words(const SweepGrid& grid) {
 
 }  // namespace
 
-std::shared_ptr<const LanguageModel> ModelShelf::get(const std::string& source, const std::string& dtype) {
-  auto& model = models_[{source, dtype}];
-  if (!model) model = load_model(source, {.dtype = parse_dtype(dtype)});
+std::shared_ptr<const LanguageModel> ModelShelf::get(const std::string& source, const std::string& dtype,
+                                                     const std::string& kv_dtype) {
+  auto& model = models_[{source, dtype, kv_dtype}];
+  if (!model) model = load_model(source, {.dtype = parse_dtype(dtype), .kv_dtype = parse_kv_dtype(kv_dtype)});
   return model;
 }
 

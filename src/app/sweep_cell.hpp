@@ -1,6 +1,7 @@
 // A cell of a sweep: one run of `shoal generate`, checked before anything is run.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,13 +28,14 @@ struct Cell {
   std::string skipped;  ///< why it cannot run on this machine; empty: it can
 };
 
-/// Models that were opened to check the cells, by source and dtype, for as long as they are needed.
+/// Models that were opened to check the cells, by source and types, for as long as they are needed.
 class ModelShelf {
  public:
-  std::shared_ptr<const LanguageModel> get(const std::string& source, const std::string& dtype);
+  std::shared_ptr<const LanguageModel> get(const std::string& source, const std::string& dtype,
+                                           const std::string& kv_dtype = "auto");
 
  private:
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<const LanguageModel>> models_;
+  std::map<std::array<std::string, 3>, std::shared_ptr<const LanguageModel>> models_;
 };
 
 /// All cells of @p grid, in its order. Files are read, models opened once each, so that a mistake shows before the

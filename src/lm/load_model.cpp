@@ -22,10 +22,10 @@ std::shared_ptr<const LanguageModel> load_model(const std::string& source, const
   return std::make_shared<lm::TransformerModel>(source, lm::find_checkpoint(source), options);
 }
 
-ModelSummary summarize_model(const std::string& source, DType dtype) {
+ModelSummary summarize_model(const std::string& source, DType dtype, KvDType kv_dtype) {
   if (source.starts_with(tabular)) return load_model(source)->summary();
   const auto folder = lm::find_checkpoint(source);
-  return lm::summarize(source, folder, lm::load_config(folder), lm::Safetensors(folder), dtype);
+  return lm::summarize(source, folder, lm::load_config(folder), lm::Safetensors(folder), dtype, kv_dtype);
 }
 
 std::uint64_t contexts_that_fit(const ModelSummary& model, int new_tokens, std::uint64_t bytes) {

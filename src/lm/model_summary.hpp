@@ -10,10 +10,10 @@
 
 namespace shoal::lm {
 
-/// @param id as the user named the model @param dtype as in load_model
+/// @param id as the user named the model @param dtype, kv_dtype as in load_model
 /// @throws ModelError
 ModelSummary summarize(std::string id, const std::filesystem::path& folder, const TransformerConfig& config,
-                       const Safetensors& weights, DType dtype);
+                       const Safetensors& weights, DType dtype, KvDType kv_dtype = KvDType::automatic);
 
 std::string type_name(DType dtype);
 

@@ -12,6 +12,7 @@
 #include "lm/available_memory.hpp"
 #include "lm/context_memory.hpp"
 #include "lm/cpu/kernels.hpp"
+#include "lm/cpu/matmul.hpp"
 #include "lm/cuda/plugin.hpp"
 #include "lm/model_summary.hpp"
 #include "lm/transformer_tree.hpp"
@@ -59,7 +60,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, const
   // Text and weights take about as long: at the same time.
   auto text = std::async(std::launch::async, [&] { return load_text(folder, config); });
   const auto weights = std::make_shared<const Safetensors>(folder);
-  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype);
+  summary_ = summarize(std::move(id), folder, config, *weights, options.dtype, options.kv_dtype);
   if (options.device.kind == Device::Kind::cpu) {
     check_weights_fit(summary_, options.node);
     transformer_ = load_cpu_transformer(config, weights, options);
@@ -68,6 +69,7 @@ TransformerModel::TransformerModel(std::string id, const fs::path& folder, const
     summary_.device = transformer_->device();
     summary_.isa.clear();
     summary_.dtype = type_name(transformer_->dtype());
+    summary_.kv_dtype = type_name(DType::bf16);
     summary_.weight_bytes = transformer_->weight_bytes();
     summary_.kv_bytes_per_token = transformer_->block_bytes() / block_positions;
   }
@@ -104,7 +106,9 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
   const std::uint64_t particles =
       std::max<std::uint64_t>(memory.most_contexts(prompt.size(), limits.new_tokens, share), 1) - 1;
   const int tokens = std::min(memory.most_new_tokens(prompt.size(), limits.contexts, share), limits.new_tokens - 1);
-  std::string advice = "use int8 or a smaller model, or more nodes";
+  const bool kv_can_shrink = summary_.device == "cpu" && summary_.kv_dtype != "int8" && cpu::has_vnni();
+  std::string advice =
+      std::string("use ") + (kv_can_shrink ? "--kv-dtype int8, " : "") + "--dtype int8, a smaller model or more nodes";
   if (tokens > 0) advice = "lower --max-tokens to " + std::to_string(tokens);
   if (particles > 0)
     advice = "use at most " + std::to_string(particles) + " particles a rank (with what --spare adds, 0 for none)" +

@@ -103,6 +103,8 @@ TEST(DeviceWishOf, OptionsModelsAndTypes) {
   EXPECT_EQ(device_wish("auto", true, "tabular:x", DType::automatic), DeviceWish::cpu);
   EXPECT_EQ(device_wish("auto", false, "m", DType::f32), DeviceWish::cpu);
   EXPECT_THROW(device_wish("cuda", false, "m", DType::f32), UsageError);
+  EXPECT_EQ(device_wish("auto", true, "m", DType::automatic, KvDType::int8), DeviceWish::cpu);
+  EXPECT_THROW(device_wish("cuda", false, "m", DType::automatic, KvDType::int8), UsageError);
   EXPECT_THROW(device_wish("tpu", false, "m", DType::automatic), UsageError);
 }
 

@@ -51,6 +51,8 @@ const std::vector<Mistake>& mistakes() {
       {{"generate", "--prompt", "x", "--device", "tpu"}, 2, "bad --device 'tpu'"},
       {{"generate", "--prompt", "x", "--device", "cuda"}, 2, "--device cuda is not available"},
       {{"generate", "--prompt", "x", "--dtype", "int3"}, 2, "bad --dtype 'int3'"},
+      {{"generate", "--prompt", "x", "--kv-dtype", "int4"}, 2, "bad --kv-dtype 'int4'"},
+      {{"score", "--text", "x", "--kv-dtype", "int8", "--isa", "avx2"}, 3, "--kv-dtype int8 is not available"},
       {{"generate", "--prompt", "x", "--isa", "mmx"}, 2, "bad --isa 'mmx'"},
       {{"info", "--isa", "mmx"}, 2, "bad --isa 'mmx'"},
       {{"generate", "--prompt", "x", "--stop", ""}, 2, "bad --stop ''"},

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/program.hpp"
+#include "lm/cpu/matmul.hpp"
 #include "trace/trace_reader.hpp"
 
 namespace shoal::test {
@@ -100,6 +101,23 @@ TEST(Generate, GivesTheSameBitsOnAnyNumberOfRanksAndThreads) {
     threaded.insert(threaded.end(), {"--workers", "2"});
     EXPECT_EQ(comparable(run_shoal(threaded)), reference) << particles << " particles, two threads";
   }
+}
+
+TEST(Generate, GivesTheSameBitsOnAnyNumberOfRanksWithKeysAndValuesInEightBits) {
+  if (!lm::cpu::has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
+  const auto job = [](const std::vector<std::string>& more) {
+    auto arguments = minnow_job("13");
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const json reference = comparable(run_shoal(job({"--kv-dtype", "int8"})));
+  EXPECT_NE(comparable(run_shoal(job({}))), reference);
+  for (const int ranks : {1, 2, 3, 4}) {
+    const ProgramResult result = run_shoal(job({"--kv-dtype", "int8"}), ranks);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(comparable(result), reference) << ranks << " ranks";
+  }
+  EXPECT_EQ(comparable(run_shoal(job({"--kv-dtype", "int8", "--workers", "2", "--migrate", "tokens"}), 3)), reference);
 }
 
 TEST(Generate, WritesTheSameTraceOnAnyNumberOfRanks) {

@@ -77,5 +77,11 @@ TEST(GpuSelection, F32IsForTheCpu) {
   EXPECT_EQ(count(f32.err, "--dtype f32 is not available with --device cuda"), 1) << f32.err;
 }
 
+TEST(GpuSelection, KeysAndValuesInEightBitsAreForTheCpu) {
+  const ProgramResult kv = answer({"--device", "cuda", "--kv-dtype", "int8"}, 0, fake_driver);
+  EXPECT_EQ(kv.exit_code, 2);
+  EXPECT_EQ(count(kv.err, "--kv-dtype int8 is not available with --device cuda"), 1) << kv.err;
+}
+
 }  // namespace
 }  // namespace shoal::test

@@ -33,6 +33,8 @@ TEST(Info, TellsAModelsPartsAndWhatFits) {
     EXPECT_EQ(bytes, t["weight_bytes"]);
     EXPECT_GT(t["particles_that_fit"]["128"], t["particles_that_fit"]["1024"]);
     EXPECT_GT(t["particles_that_fit"]["1024"], 0);
+    EXPECT_LT(t["int8_kv"]["kv_bytes_per_token"], t["kv_bytes_per_token"]);
+    EXPECT_GT(t["int8_kv"]["particles_that_fit"]["128"], t["particles_that_fit"]["128"]);
   }
   EXPECT_EQ(model["parameters"], 4656384);
   EXPECT_EQ(model["types"]["f32"]["kv_bytes_per_token"], 2 * model["types"]["bf16"]["kv_bytes_per_token"].get<int>());
@@ -42,7 +44,8 @@ TEST(Info, AsTextHasATableOfThem) {
   const ProgramResult result = run_shoal({"info", "--model", "minnow"});
 
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"4656384", "embedding", "in int8", "of 128 tokens", "free on this node"})
+  for (const char* part :
+       {"4656384", "embedding", "in int8", "of 128 tokens", "free on this node", "with --kv-dtype int8"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part << " is missing in:\n" << result.out;
 }
 

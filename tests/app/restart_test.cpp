@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "app/long_job.hpp"
+#include "lm/cpu/matmul.hpp"
 #include "trace/checkpoint.hpp"
 #include "trace/trace_reader.hpp"
 
@@ -199,6 +200,26 @@ TEST(RestartWithMinnow, RebuiltKeysAndValuesGiveTheSameBits) {
   }
   EXPECT_NE(reason, "timeout");
   EXPECT_GT(starts, 1);
+}
+
+TEST(RestartWithMinnow, AnotherTypeOfKeysAndValuesIsRefused) {
+  if (!lm::cpu::has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
+  const TemporaryFolder folder;
+  const std::string c = folder.path("c");
+  const std::vector<std::string> job{"generate", "--prompt", "Hi", "--particles", "4", "--max-tokens", "8", "--json"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = job;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_shoal(arguments);
+  };
+  ASSERT_EQ(with({"--kv-dtype", "int8", "--timeout", "0", "--checkpoint", c}).exit_code, 0);
+
+  const ProgramResult other = with({"--resume", c});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_EQ(count(other.err, "(--kv-dtype is '"), 1) << other.err;
+  const ProgramResult same = with({"--kv-dtype", "int8", "--resume", c});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(comparable(same.out), comparable(with({"--kv-dtype", "int8"}).out));
 }
 
 // ---------------------------------------------------------------------------------------------- the script

@@ -19,7 +19,9 @@ class AttentionPlanTest : public testing::Test {
     for (const char c : blocks) tables_[count_].push_back(memory_.data() + std::size_t(c - 'A') * block_bytes);
     queries_.push_back({tables_[count_++].data(), first, positions});
   }
-  [[nodiscard]] AttentionPlan plan(int together = attention_queries) const { return {queries_, together, row_bytes}; }
+  [[nodiscard]] AttentionPlan plan(int together = attention_queries) const {
+    return {queries_, together, {row_bytes, 2}};
+  }
   /// "first query-last query:begin-end" of each segment
   static std::string segments(const AttentionGroup& group) {
     std::string text;

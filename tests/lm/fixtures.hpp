@@ -38,16 +38,23 @@ inline std::filesystem::path fixture(const std::string& name) {
   return std::filesystem::path(packed != nullptr ? packed : SHOAL_TEST_DATA) / name;
 }
 
-inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype) {
-  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder), {.dtype = dtype});
+inline std::unique_ptr<Transformer> load(const std::filesystem::path& folder, DType dtype,
+                                         KvDType kv_dtype = KvDType::automatic) {
+  return load_cpu_transformer(load_config(folder), std::make_shared<const Safetensors>(folder),
+                              {.dtype = dtype, .kv_dtype = kv_dtype});
 }
 
-inline std::string name_of(DType dtype) {
-  return dtype == DType::f32 ? "_in_f32" : dtype == DType::int8 ? "_in_int8" : "_in_bf16";
+inline std::string name_of(DType dtype, KvDType kv_dtype = KvDType::automatic) {
+  return std::string(dtype == DType::f32    ? "_in_f32"
+                     : dtype == DType::int8 ? "_in_int8"
+                                            : "_in_bf16") +
+         (kv_dtype == KvDType::int8 ? "_int8_kv" : "");
 }
 
-/// False if the processor cannot run the type: its tests are then skipped.
-inline bool can_run(DType dtype) { return dtype != DType::int8 || cpu::computes_int8(); }
+/// False if the processor cannot run the types: their tests are then skipped.
+inline bool can_run(DType dtype, KvDType kv_dtype = KvDType::automatic) {
+  return (dtype != DType::int8 || cpu::computes_int8()) && (kv_dtype != KvDType::int8 || cpu::has_vnni());
+}
 
 /// Takes an instruction set for a test, if the processor has it.
 class ScopedIsa {

@@ -21,11 +21,14 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
+/// Of products, and of keys and values.
+using Types = std::pair<DType, KvDType>;
+
 /// A checkpoint and 300 contexts, each computed as the end of a prompt, the only one of its tree.
 struct Case {
   static constexpr std::size_t prompt_size = 21;
 
-  Case(const char* name, DType dtype) : transformer(load(fixture(name), dtype)) {
+  Case(const char* name, Types types) : transformer(load(fixture(name), types.first, types.second)) {
     prompt = random_tokens(prompt_size, vocabulary_size, 1);
     for (std::uint64_t i = 0; suffixes.size() < 300; ++i) {
       auto suffix = random_tokens(1 + i % 40, vocabulary_size, 100 + i / 3);  // threes begin alike
@@ -48,14 +51,14 @@ struct Case {
   std::vector<Row> expected;
 };
 
-class Invariance : public testing::TestWithParam<std::tuple<const char*, DType>> {
+class Invariance : public testing::TestWithParam<std::tuple<const char*, Types>> {
  protected:
   void SetUp() override {
-    const auto [name, dtype] = GetParam();
-    if (!can_run(dtype)) GTEST_SKIP() << "this processor cannot compute in this type";
+    const auto [name, types] = GetParam();
+    if (!can_run(types.first, types.second)) GTEST_SKIP() << "this processor cannot compute in this type";
     set_worker_threads(1);
-    auto& known = cases()[{name, dtype}];
-    if (!known) known = std::make_unique<const Case>(name, dtype);
+    auto& known = cases()[{name, types}];
+    if (!known) known = std::make_unique<const Case>(name, types);
     data = known.get();
   }
   void TearDown() override { set_worker_threads(1); }
@@ -85,7 +88,7 @@ class Invariance : public testing::TestWithParam<std::tuple<const char*, DType>>
   const Case* data = nullptr;
 
  private:
-  using Cases = std::map<std::pair<std::string, DType>, std::unique_ptr<const Case>>;
+  using Cases = std::map<std::pair<std::string, Types>, std::unique_ptr<const Case>>;
   /// Computed once for all tests.
   static Cases& cases() {
     static Cases all;
@@ -199,10 +202,16 @@ TEST_P(Invariance, ALongTextOfWhichAWindowMayHavePassedTheBeginning) {
       same_bits(logits_of(&tree, {context}, vocabulary_size()), logits_of(&whole, {whole.root()}, vocabulary_size())));
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, Invariance,
-                         testing::Combine(testing::ValuesIn(checkpoints),
-                                          testing::Values(DType::f32, DType::bf16, DType::int8)),
-                         [](const auto& i) { return std::get<0>(i.param) + name_of(std::get<1>(i.param)); });
+INSTANTIATE_TEST_SUITE_P(
+    Checkpoints, Invariance,
+    testing::Combine(testing::ValuesIn(checkpoints),
+                     testing::Values(Types{DType::f32, KvDType::automatic}, Types{DType::bf16, KvDType::automatic},
+                                     Types{DType::int8, KvDType::automatic}, Types{DType::f32, KvDType::int8},
+                                     Types{DType::bf16, KvDType::int8})),
+    [](const auto& i) {
+      const Types types = std::get<1>(i.param);
+      return std::get<0>(i.param) + name_of(types.first, types.second);
+    });
 
 /// The products' sums are integers, and nothing else depends on the instruction set.
 TEST(EightBits, HaveTheSameLogitsOnEveryInstructionSet) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "fixtures.hpp"
 #include "lm/checkpoint_folder.hpp"
 #include "lm/cpu/int8_matrix.hpp"
 #include "shoal/error.hpp"
@@ -146,28 +147,54 @@ TEST(ShippedModel, ScoresWhatItsContextTreeSays) {
   }
 }
 
-TEST(ShippedModel, LosesLittleInEightBits) {
-  if (!cpu::computes_int8()) GTEST_SKIP() << "this processor has no products of 8 bits";
-  const auto exact = load_model("minnow", {.dtype = DType::f32});
-  const auto rounded = load_model("minnow", {.dtype = DType::int8});
+/// Log-probabilities of a conversation, summed.
+double total_score(const LanguageModel& model) {
   const std::vector<ChatMessage> conversation{
       {"user", "What is a particle filter?"},
       {"assistant",
        "A particle filter is a Monte Carlo method that estimates something you cannot see from noisy "
        "measurements. Particles with a high weight are copied, particles with a low weight are dropped, "
        "and the crowd moves on. I hope that helps!"}};
-  const auto ids = exact->encode(exact->render_chat(conversation), SpecialTokens::no);
-  const auto total = [](const std::vector<double>& log_p) {
-    double sum = 0.0;
-    for (std::size_t i = 1; i < log_p.size(); ++i) sum += log_p[i];
-    return sum;
-  };
+  const auto log_p = model.score(model.encode(model.render_chat(conversation), SpecialTokens::no));
+  double sum = 0.0;
+  for (std::size_t i = 1; i < log_p.size(); ++i) sum += log_p[i];
+  return sum;
+}
 
-  const double a = total(exact->score(ids));
-  const double b = total(rounded->score(ids));
+TEST(ShippedModel, LosesLittleInEightBits) {
+  if (!cpu::computes_int8()) GTEST_SKIP() << "this processor has no products of 8 bits";
+  const auto exact = load_model("minnow", {.dtype = DType::f32});
+  const auto rounded = load_model("minnow", {.dtype = DType::int8});
+
+  const double a = total_score(*exact);
 
   EXPECT_EQ(rounded->summary().dtype, "int8");
-  EXPECT_NEAR(a, b, 0.05 * std::abs(a)) << "nats over " << ids.size() << " tokens";
+  EXPECT_NEAR(total_score(*rounded), a, 0.05 * std::abs(a)) << "nats";
+}
+
+TEST(ShippedModel, LosesLittleWithKeysAndValuesInEightBits) {
+  if (!cpu::has_vnni()) GTEST_SKIP() << "this processor has no VNNI instructions";
+  const auto exact = load_model("minnow", {.dtype = DType::f32});
+  const auto rounded = load_model("minnow", {.dtype = DType::f32, .kv_dtype = KvDType::int8});
+
+  const double a = total_score(*exact);
+
+  EXPECT_EQ(exact->summary().kv_dtype, "f32");
+  EXPECT_EQ(rounded->summary().kv_dtype, "int8");
+  EXPECT_NE(total_score(*rounded), a);
+  EXPECT_NEAR(total_score(*rounded), a, 0.01 * std::abs(a)) << "nats";
+}
+
+TEST(ShippedModel, KeepsKeysAndValuesInEightBitsOnlyWithItsInstructions) {
+  const ScopedIsa isa(Isa::avx512);
+  try {
+    (void)load_model("minnow", {.kv_dtype = KvDType::int8});
+    ADD_FAILURE() << "not refused";
+  } catch (const ModelError& e) {
+    EXPECT_NE(std::string(e.what()).find("--kv-dtype int8 is not available (the instruction set in use, "),
+              std::string::npos)
+        << e.what();
+  }
 }
 
 TEST(ShippedModel, RefusesWhatDoesNotFitItsContext) {

@@ -13,14 +13,15 @@
 namespace shoal::lm {
 namespace {
 
-class Sizes : public testing::TestWithParam<std::tuple<const char*, DType>> {};
+class Sizes : public testing::TestWithParam<std::tuple<const char*, std::pair<DType, KvDType>>> {};
 
 TEST_P(Sizes, AreThoseOfTheLoadedModel) {
-  const auto [name, dtype] = GetParam();
-  if (!can_run(dtype)) GTEST_SKIP() << "this processor cannot compute in this type";
+  const auto [name, types] = GetParam();
+  const auto [dtype, kv_dtype] = types;
+  if (!can_run(dtype, kv_dtype)) GTEST_SKIP() << "this processor cannot compute in this type";
   const Safetensors weights(fixture(name));
-  const ModelSummary summary = summarize("id", fixture(name), load_config(fixture(name)), weights, dtype);
-  const auto transformer = load(fixture(name), dtype);
+  const ModelSummary summary = summarize("id", fixture(name), load_config(fixture(name)), weights, dtype, kv_dtype);
+  const auto transformer = load(fixture(name), dtype, kv_dtype);
 
   EXPECT_EQ(summary.parameters, transformer->parameters());
   EXPECT_EQ(summary.kv_bytes_per_token * 16, transformer->block_bytes());
@@ -38,8 +39,25 @@ TEST_P(Sizes, AreThoseOfTheLoadedModel) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Sizes,
                          testing::Combine(testing::ValuesIn(checkpoints),
-                                          testing::Values(DType::f32, DType::bf16, DType::int8)),
-                         [](const auto& i) { return std::get<0>(i.param) + name_of(std::get<1>(i.param)); });
+                                          testing::Values(std::pair(DType::f32, KvDType::automatic),
+                                                          std::pair(DType::bf16, KvDType::automatic),
+                                                          std::pair(DType::int8, KvDType::automatic),
+                                                          std::pair(DType::bf16, KvDType::int8))),
+                         [](const auto& i) {
+                           const auto& types = std::get<1>(i.param);
+                           return std::get<0>(i.param) + name_of(types.first, types.second);
+                         });
+
+TEST(Sizes, KeysAndValuesInEightBitsTakeAByteEachAndTwoScalesForEachHead) {
+  const auto bytes = [](KvDType kv_dtype) {
+    return summarize_model(fixture("llama_grouped_f32").string(), DType::bf16, kv_dtype).kv_bytes_per_token;
+  };
+  const TransformerConfig config = load_config(fixture("llama_grouped_f32"));
+  const auto heads = static_cast<std::uint64_t>(config.layers * config.kv_heads);
+
+  EXPECT_EQ(bytes(KvDType::automatic), heads * 4 * static_cast<std::uint64_t>(config.head_dim));
+  EXPECT_EQ(bytes(KvDType::int8), heads * (2 * static_cast<std::uint64_t>(config.head_dim) + 8));
+}
 
 TEST(ContextMemory, CountsThePromptOnceAndTwoSpareBlocksForEachContext) {
   const ContextMemory memory{.block_bytes = 1000, .logits_row_bytes = 4};

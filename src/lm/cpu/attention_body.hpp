@@ -1,5 +1,5 @@
-// Attention of a few queries over key/value blocks, and how keys and values lie in these. Included only by
-// kernels_body.hpp.
+// Attention of a few queries over key/value blocks, and how keys and values lie in these if they are of the products'
+// type. Included only by the kernels' other bodies; attention_int8_body.hpp adds a format.
 #pragma once
 
 #include "lm/cpu/kernels.hpp"
@@ -35,16 +35,26 @@ SHOAL_KERNEL Floats drop_first(Floats x, int count) { return select(first_lanes(
 // as [8][head_dim][2]: the processor's dot products want pairs. A product of two bf16 is exact in single precision, so
 // that a dot product has the same bits with and without such instructions.
 
-template <class T>
-void store_key(const float* key, int head_dim, int slot, T* keys) {
-  for (int d = 0; d < head_dim; d += lanes) store(load(key + d), keys + slot * head_dim + d);
+template <class Kv>
+SHOAL_KERNEL Kv* keys_of(std::byte* head, int head_dim) {
+  return reinterpret_cast<Kv*>(head + head_layout<Kv>(head_dim).keys);
+}
+template <class Kv>
+SHOAL_KERNEL Kv* values_of(std::byte* head, int head_dim) {
+  return reinterpret_cast<Kv*>(head + head_layout<Kv>(head_dim).values());
 }
 
-inline void store_value(const float* value, int head_dim, int slot, float* values) {
+template <class T>
+void store_key(const float* key, int head_dim, int slot, std::byte* head) {
+  T* const to = keys_of<T>(head, head_dim) + slot * head_dim;
+  for (int d = 0; d < head_dim; d += lanes) store(load(key + d), to + d);
+}
+
+SHOAL_KERNEL void place_value(const float* value, int head_dim, int slot, float* values) {
   __builtin_memcpy(values + slot * head_dim, value, sizeof(float) * static_cast<std::size_t>(head_dim));
 }
 /// Writes no neighbour: another thread may.
-inline void store_value(const float* value, int head_dim, int slot, Bf16* values) {
+SHOAL_KERNEL void place_value(const float* value, int head_dim, int slot, Bf16* values) {
   Bf16* pairs = values + slot / 2 * 2 * head_dim;
   for (int d = 0; d < head_dim; d += lanes) {
     Bf16 row[lanes];
@@ -57,6 +67,11 @@ inline void store_value(const float* value, int head_dim, int slot, Bf16* values
     for (int i = 0; i < lanes; ++i) pairs[2 * (d + i) + slot % 2] = row[i];
 #endif
   }
+}
+
+template <class T>
+void store_value(const float* value, int head_dim, int slot, std::byte* head) {
+  place_value(value, head_dim, slot, values_of<T>(head, head_dim));
 }
 
 struct Pairs {
@@ -106,16 +121,16 @@ SHOAL_KERNEL int smaller(int a, int b) { return a < b ? a : b; }
 /// Brings what the group before did not see from memory to the caches, some lines now and then, always a little ahead,
 /// so that memory is busy all the time: a task's first pieces come while the task before is computed. (Without, a row
 /// of 100 positions waits for half of its time.)
-template <class T>
 class Prefetcher {
  public:
+  template <class T>
   SHOAL_METHOD Prefetcher(const AttentionTask<T>& task, const AttentionTask<T>* next) {
     const int ahead = smaller(pieces_ahead, task.group->piece_count);
-    now_ = {task.group->pieces + ahead, task.group->pieces + task.group->piece_count, task.offset * sizeof(T)};
+    now_ = {task.group->pieces + ahead, task.group->pieces + task.group->piece_count, task.offset};
     int count = task.group->piece_count - ahead;
     if (next != nullptr) {
       const int first = smaller(pieces_ahead, next->group->piece_count);
-      then_ = {next->group->pieces, next->group->pieces + first, next->offset * sizeof(T)};
+      then_ = {next->group->pieces, next->group->pieces + first, next->offset};
       count += first;
       for (int q = 0; q < next->group->count; ++q)
         for (int d = 0; d < next->head_dim; d += lanes) __builtin_prefetch(next->queries[q] + d);
@@ -143,6 +158,7 @@ class Prefetcher {
   static constexpr int one = 256;
 
   /// How often fetch() is going to be called, about.
+  template <class T>
   static SHOAL_METHOD int calls(const AttentionTask<T>& task) {
     const AttentionGroup& group = *task.group;
     int count = 1;
@@ -161,18 +177,73 @@ class Prefetcher {
   int due_ = 0;
 };
 
-/// What there is of one query while its keys and values are visited.
-template <int most, class T>
-struct Query {
-  T query[most];
+/// Some queries of a group and what of their sequences they see together: positions [begin, end).
+template <class Kv>
+struct Stretch {
+  const AttentionQuery* queries;
+  std::size_t offset;
+  int head_dim;
+  int begin;
+  int end;
+
+  /// The head's part of the block that holds @p position.
+  [[nodiscard]] SHOAL_METHOD const std::byte* head(int position) const {
+    return queries->blocks[position / lanes] + offset;
+  }
+  [[nodiscard]] SHOAL_METHOD const Kv* keys(int position) const {
+    return reinterpret_cast<const Kv*>(head(position) + head_layout<Kv>(head_dim).keys);
+  }
+  [[nodiscard]] SHOAL_METHOD const Kv* values(int position) const {
+    return reinterpret_cast<const Kv*>(head(position) + head_layout<Kv>(head_dim).values());
+  }
+};
+
+/// As store(), for numbers that are not denormal.
+SHOAL_KERNEL void store_normal(Floats x, float* to) { store(x, to); }
+SHOAL_KERNEL void store_normal(Floats x, Bf16* to) {
+#ifdef __AVX512BF16__
+  const auto halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(x));
+  __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
+#else
+  store(x, to);
+#endif
+}
+
+/// What there is of one query while its keys and values are visited, in any format: Sum is what products with values
+/// add up in.
+template <int most, class Sum>
+struct QuerySums {
+  using WindowSum = Sum;
   Floats scores[window / lanes];  ///< of the window
-  T weights[window];
-  Floats even[most / lanes];  ///< of the window's values, apart for speed
-  Floats odd[most / lanes];
+  Sum one[most / lanes];          ///< of the window's values, in two parts
+  Sum other[most / lanes];
   Floats sums[most / lanes];
   Floats totals;
   float top;
+  float scale;       ///< of the scores
   Floats unused[4];  ///< lest queries lie 4 KiB apart: the processor takes such addresses for the same at first
+};
+
+/// Keys and values of the products' type. The window's values are summed in even and odd positions, apart for speed.
+template <int most, class Kv>
+struct Query : QuerySums<most, Floats> {
+  Kv query[most];
+  Kv weights[window];
+
+  SHOAL_METHOD void set(const float* values, int head_dim, float scale_of_scores) {
+    for (int d = 0; d < head_dim; d += lanes) store(load(values + d), query + d);
+    this->scale = scale_of_scores;
+  }
+  /// Of the window's block @p i. @return what counts for the total
+  SHOAL_METHOD Floats keep_weights(const Stretch<Kv>& /*at*/, int i, Floats x) {
+    store_normal(x, weights + i * lanes);
+    return load(weights + i * lanes);
+  }
+  SHOAL_METHOD void finish_weights(int /*blocks*/) {}
+  /// Of the window's position @p p and those that follow.
+  [[nodiscard]] SHOAL_METHOD const Kv* weights_from(int p) const { return weights + p; }
+  [[nodiscard]] SHOAL_METHOD Floats window_sum(int i) const { return this->one[i] + this->other[i]; }
+  SHOAL_METHOD void finish_sums(int /*head_dim*/) {}
 };
 
 /// Products of queries with 4 positions' keys: of each query, 4 partial sums for the first key, for the second, ...
@@ -209,72 +280,54 @@ SHOAL_KERNEL void dot_4_keys(const Query<most, T>* queries, const T* keys, int h
 }
 
 /// Sums of 4 times 4 keys' partial sums; each in the order of sum().
-SHOAL_KERNEL Floats sum_partial(const Floats* s) {
-  const auto fold = [](Floats a, Floats b) {
+template <class Vector>
+SHOAL_KERNEL Vector sum_partial(const Vector* s) {
+  const auto fold = [](Vector a, Vector b) {
     return shuffle<0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29>(a, b) +
            shuffle<2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31>(a, b);
   };
-  const Floats a = fold(s[0], s[1]);
-  const Floats b = fold(s[2], s[3]);
-  const Floats sums = shuffle<0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30>(a, b) +
+  const Vector a = fold(s[0], s[1]);
+  const Vector b = fold(s[2], s[3]);
+  const Vector sums = shuffle<0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30>(a, b) +
                       shuffle<1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31>(a, b);
   return shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(sums, sums);
 }
 
-/// Some queries of a group and what of their sequences they see together: positions [begin, end).
-template <class T>
-struct Stretch {
-  const AttentionQuery* queries;
-  std::size_t offset;
-  int head_dim;
-  int begin;
-  int end;
-
-  /// The head's keys in the block that holds @p position; its values follow them.
-  [[nodiscard]] SHOAL_METHOD const T* keys(int position) const {
-    return reinterpret_cast<const T*>(queries->blocks[position / lanes]) + offset;
+/// Of the block that begins at position @p p; those of positions beyond the first 4 * @p fours may be anything.
+template <int count, int most, class Kv>
+SHOAL_KERNEL void score_block(const Stretch<Kv>& at, int p, int fours, Prefetcher* next, const Query<most, Kv>* queries,
+                              Floats* scores) {
+  const Kv* keys = at.keys(p);
+  Floats partial[count * 4];
+  if (fours < 4)
+    for (Floats& sums : partial) sums = Floats{};
+  for (int k = 0; k < fours; ++k) {
+    dot_4_keys<count>(queries, keys + 4 * k * at.head_dim, at.head_dim, partial + k);
+    next->fetch();
   }
-  [[nodiscard]] SHOAL_METHOD const T* values(int position) const { return keys(position) + head_dim * lanes; }
-};
+  for (int q = 0; q < count; ++q) scores[q] = sum_partial(partial + 4 * q) * queries[q].scale;
+}
 
 /// Scores of the stretch's positions.
 /// @param window_begin position of the queries' first score
-template <int count, int most, class T>
-SHOAL_KERNEL void score(const Stretch<T>& at, float scale, int window_begin, Prefetcher<T>* next,
-                        Query<most, T>* queries) {
+template <int count, int most, class Kv>
+SHOAL_KERNEL void score(const Stretch<Kv>& at, int window_begin, Prefetcher* next, Query<most, Kv>* queries) {
   for (int p = at.begin; p < at.end; p += lanes) {
-    const T* keys = at.keys(p);
-    Floats partial[count * 4];
-    const int fours = (smaller(lanes, at.end - p) + 3) / 4;
-    if (fours < 4)
-      for (Floats& sums : partial) sums = Floats{};
-    for (int k = 0; k < fours; ++k) {
-      dot_4_keys<count>(queries, keys + 4 * k * at.head_dim, at.head_dim, partial + k);
-      next->fetch();
-    }
+    Floats scores[count];
+    score_block<count>(at, p, (smaller(lanes, at.end - p) + 3) / 4, next, queries, scores);
     for (int q = 0; q < count; ++q) {
-      Floats scores = sum_partial(partial + 4 * q) * scale;
-      if (at.end - p < lanes) scores = keep_first(scores, at.end - p);
-      if (p < at.queries[q].first) scores = drop_first(scores, at.queries[q].first - p);
-      queries[q].scores[(p - window_begin) / lanes] = scores;
+      if (at.end - p < lanes) scores[q] = keep_first(scores[q], at.end - p);
+      if (p < at.queries[q].first) scores[q] = drop_first(scores[q], at.queries[q].first - p);
+      queries[q].scores[(p - window_begin) / lanes] = scores[q];
     }
   }
 }
 
-/// As store(), for numbers that are not denormal.
-SHOAL_KERNEL void store_normal(Floats x, float* to) { store(x, to); }
-SHOAL_KERNEL void store_normal(Floats x, Bf16* to) {
-#ifdef __AVX512BF16__
-  const auto halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(x));
-  __builtin_memcpy(static_cast<void*>(to), &halves, sizeof halves);
-#else
-  store(x, to);
-#endif
-}
-
-/// Turns a window's scores into weights, those of two blocks at a time: one's arithmetic waits for itself.
-template <int most, class T>
-SHOAL_KERNEL void weigh(int head_dim, int blocks, Prefetcher<T>* next, Query<most, T>* query) {
+/// Turns the scores of a window, all that @p at holds, into weights, those of two blocks at a time: one's arithmetic
+/// waits for itself.
+template <int most, class Kv>
+SHOAL_KERNEL void weigh(const Stretch<Kv>& at, Prefetcher* next, Query<most, Kv>* query) {
+  const int blocks = (at.end - at.begin + lanes - 1) / lanes;
   Floats tops = Floats{} - infinity;
   for (int i = 0; i < blocks; ++i) tops = larger(query->scores[i], tops);
   const float found = maximum(tops);
@@ -286,24 +339,22 @@ SHOAL_KERNEL void weigh(int head_dim, int blocks, Prefetcher<T>* next, Query<mos
   for (int i = 0; i < blocks; i += 2) {
     Floats weights[2] = {query->scores[i] - top, query->scores[i + 1] - top};
     exponential_in_range(weights);
-    for (int j = 0; j < 2; ++j) {
-      T* const to = query->weights + (i + j) * lanes;
-      store_normal(select(query->scores[i + j] < top - 80.0F, Floats{}, weights[j]), to);
-      totals += load(to);
-    }
+    for (int j = 0; j < 2; ++j)
+      totals += query->keep_weights(at, i + j, select(query->scores[i + j] < top - 80.0F, Floats{}, weights[j]));
     next->fetch();
   }
   query->totals = totals;
-  for (int d = 0; d < head_dim / lanes; ++d) {
+  query->finish_weights(blocks);
+  for (int d = 0; d < at.head_dim / lanes; ++d) {
     query->sums[d] *= shrink;
-    query->even[d] = query->odd[d] = Floats{};
+    query->one[d] = query->other[d] = typename Query<most, Kv>::WindowSum{};
   }
 }
 
 /// Adds one block's @p rows weighted values of dimensions [d, d + tile * 16); even and odd ones apart, for speed.
 template <int count, int tile>
 SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const float* const* weights, int rows,
-                                   Prefetcher<float>* next, Floats (*even)[tile], Floats (*odd)[tile]) {
+                                   Prefetcher* next, Floats (*even)[tile], Floats (*odd)[tile]) {
   const auto add = [&](int j, Floats(*sums)[tile]) {
     for (int t = 0; t < tile; ++t) {
       const Floats value = load(values + j * head_dim + t * lanes);
@@ -319,7 +370,7 @@ SHOAL_KERNEL void add_block_values(const float* values, int head_dim, const floa
 }
 template <int count, int tile>
 SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16* const* weights, int rows,
-                                   Prefetcher<Bf16>* next, Floats (*even)[tile], Floats (*odd)[tile]) {
+                                   Prefetcher* next, Floats (*even)[tile], Floats (*odd)[tile]) {
   const auto add = [&](int j, Words mask, Floats(*sums)[tile]) {
     Pairs weight[count];
     for (int q = 0; q < count; ++q) weight[q] = repeat_pair(weights[q] + j);
@@ -339,35 +390,32 @@ SHOAL_KERNEL void add_block_values(const Bf16* values, int head_dim, const Bf16*
   if (j < rows) add(j, Words{} + 0xFFFFU, even);  // nothing was written to the pair's other half
 }
 
-/// Where the values of dimension d begin.
-SHOAL_KERNEL const float* values_from(const float* values, int d) { return values + d; }
-SHOAL_KERNEL const Bf16* values_from(const Bf16* values, int d) { return values + 2 * d; }
-
 /// Adds the stretch's weighted values of dimensions [d, d + tile * 16).
-template <int count, int tile, int most, class T>
-SHOAL_KERNEL void add_values(const Stretch<T>& at, int window_begin, int d, Prefetcher<T>* next,
-                             Query<most, T>* queries) {
-  Floats even[count][tile], odd[count][tile];
+template <int count, int tile, int most, class Kv>
+SHOAL_KERNEL void add_values(const Stretch<Kv>& at, int window_begin, int d, Prefetcher* next,
+                             Query<most, Kv>* queries) {
+  using Sum = typename Query<most, Kv>::WindowSum;
+  Sum one[count][tile], other[count][tile];
   for (int q = 0; q < count; ++q)
     for (int t = 0; t < tile; ++t) {
-      even[q][t] = queries[q].even[d / lanes + t];
-      odd[q][t] = queries[q].odd[d / lanes + t];
+      one[q][t] = queries[q].one[d / lanes + t];
+      other[q][t] = queries[q].other[d / lanes + t];
     }
   for (int p = at.begin; p < at.end; p += lanes) {
-    const T* weights[count];
-    for (int q = 0; q < count; ++q) weights[q] = queries[q].weights + (p - window_begin);
-    add_block_values<count, tile>(values_from(at.values(p), d), at.head_dim, weights, smaller(lanes, at.end - p), next,
-                                  even, odd);
+    decltype(queries->weights_from(p)) weights[count];
+    for (int q = 0; q < count; ++q) weights[q] = queries[q].weights_from(p - window_begin);
+    const Kv* values = at.values(p) + head_layout<Kv>(at.head_dim).together * d;
+    add_block_values<count, tile>(values, at.head_dim, weights, smaller(lanes, at.end - p), next, one, other);
   }
   for (int q = 0; q < count; ++q)
     for (int t = 0; t < tile; ++t) {
-      queries[q].even[d / lanes + t] = even[q][t];
-      queries[q].odd[d / lanes + t] = odd[q][t];
+      queries[q].one[d / lanes + t] = one[q][t];
+      queries[q].other[d / lanes + t] = other[q][t];
     }
 }
 
-template <int count, int most, class T>
-SHOAL_KERNEL void add_all_values(const Stretch<T>& at, int window_begin, Prefetcher<T>* next, Query<most, T>* queries) {
+template <int count, int most, class Kv>
+SHOAL_KERNEL void add_all_values(const Stretch<Kv>& at, int window_begin, Prefetcher* next, Query<most, Kv>* queries) {
   if (at.begin >= at.end) return;
   constexpr int tile = value_tile(count);
   int d = 0;
@@ -377,17 +425,15 @@ SHOAL_KERNEL void add_all_values(const Stretch<T>& at, int window_begin, Prefetc
 }
 
 /// A group's attention, window after window; blocks that lie wholly before the first position seen are left out.
-/// @tparam fixed_dim the head dimension, if it is to be compiled in
-template <int fixed_dim, class T>
+/// @tparam fixed_dim the head dimension, if it is to be compiled in @tparam Kv format of keys and values
+template <int fixed_dim, class Kv, class T>
 class GroupAttention {
  public:
   SHOAL_METHOD GroupAttention(const AttentionTask<T>& task, const AttentionTask<T>* next)
       : task_(task), group_(*task.group), next_(task, next) {
     for (int q = 0; q < group_.count; ++q) {
-      for (int d = 0; d < head_dim(); d += lanes) {
-        store(load(task.queries[q] + d), queries_[q].query + d);
-        queries_[q].sums[d / lanes] = Floats{};
-      }
+      queries_[q].set(task.queries[q], head_dim(), task.scale);
+      for (int d = 0; d < head_dim(); d += lanes) queries_[q].sums[d / lanes] = Floats{};
       queries_[q].totals = Floats{};
       queries_[q].top = -infinity;
       next_.fetch();
@@ -398,17 +444,18 @@ class GroupAttention {
   SHOAL_METHOD void add_window(int begin) {
     for (int i = 0; i < group_.segment_count; ++i) score_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
-      if (const int seen = smaller(window, group_.queries[q].positions - begin); seen > 0)
-        weigh(head_dim(), (seen + lanes - 1) / lanes, &next_, queries_ + q);
+      if (const int positions = group_.queries[q].positions; positions > begin)
+        weigh(stretch(q, begin, smaller(positions, begin + window)), &next_, queries_ + q);
     for (int i = 0; i < group_.segment_count; ++i) add_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
       if (group_.queries[q].positions > begin)
-        for (int d = 0; d < head_dim() / lanes; ++d) queries_[q].sums[d] += queries_[q].even[d] + queries_[q].odd[d];
+        for (int d = 0; d < head_dim() / lanes; ++d) queries_[q].sums[d] += queries_[q].window_sum(d);
   }
 
   SHOAL_METHOD void finish() {
     for (int q = 0; q < group_.count; ++q) {
       next_.fetch();
+      queries_[q].finish_sums(head_dim());
       const float total = sum(queries_[q].totals);
       for (int d = 0; d < head_dim() / lanes; ++d) store(queries_[q].sums[d] / total, task_.out[q] + d * lanes);
     }
@@ -416,17 +463,19 @@ class GroupAttention {
 
  private:
   [[nodiscard]] SHOAL_METHOD int head_dim() const { return fixed_dim > 0 ? fixed_dim : task_.head_dim; }
+  [[nodiscard]] SHOAL_METHOD Stretch<Kv> stretch(int query, int begin, int end) const {
+    return {group_.queries + query, task_.offset, head_dim(), begin, end};
+  }
   /// What of a segment lies in a window; may be nothing.
-  [[nodiscard]] SHOAL_METHOD Stretch<T> stretch(const AttentionSegment& segment, int query, int begin) const {
-    return {group_.queries + query, task_.offset, head_dim(), segment.begin > begin ? segment.begin : begin,
-            smaller(segment.end, begin + window)};
+  [[nodiscard]] SHOAL_METHOD Stretch<Kv> stretch(const AttentionSegment& segment, int query, int begin) const {
+    return stretch(query, segment.begin > begin ? segment.begin : begin, smaller(segment.end, begin + window));
   }
   /// A segment's queries, @p count at once, and fewer of those that are left.
   template <int count>
   SHOAL_METHOD void score_some(const AttentionSegment& segment, int begin, int done = 0) {
     for (; done + count <= segment.queries; done += count) {
       const int query = segment.query + done;
-      score<count>(stretch(segment, query, begin), task_.scale, begin, &next_, queries_ + query);
+      score<count>(stretch(segment, query, begin), begin, &next_, queries_ + query);
     }
     if constexpr (count > 1) score_some<count / 2>(segment, begin, done);
   }
@@ -441,13 +490,13 @@ class GroupAttention {
 
   const AttentionTask<T>& task_;
   const AttentionGroup& group_;
-  Prefetcher<T> next_;
-  Query<(fixed_dim > 0 ? fixed_dim : max_head_dim), T> queries_[attention_queries];
+  Prefetcher next_;
+  Query<(fixed_dim > 0 ? fixed_dim : max_head_dim), Kv> queries_[attention_queries];
 };
 
-template <int fixed_dim, class T>
+template <int fixed_dim, class Kv, class T>
 SHOAL_KERNEL void attend_group(const AttentionTask<T>& task, const AttentionTask<T>* next) {
-  GroupAttention<fixed_dim, T> attention(task, next);
+  GroupAttention<fixed_dim, Kv, T> attention(task, next);
   const AttentionGroup& group = *task.group;
   int positions = 0;
   for (int q = 0; q < group.count; ++q)
@@ -456,11 +505,11 @@ SHOAL_KERNEL void attend_group(const AttentionTask<T>& task, const AttentionTask
   attention.finish();
 }
 
-template <class T>
+template <class Kv, class T>
 void attend(const AttentionTask<T>& task, const AttentionTask<T>* next) {
-  if (task.head_dim == 64) return attend_group<64>(task, next);
-  if (task.head_dim == 128) return attend_group<128>(task, next);
-  return attend_group<0>(task, next);
+  if (task.head_dim == 64) return attend_group<64, Kv>(task, next);
+  if (task.head_dim == 128) return attend_group<128, Kv>(task, next);
+  return attend_group<0, Kv>(task, next);
 }
 
 }  // namespace

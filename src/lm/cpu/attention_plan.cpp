@@ -40,7 +40,7 @@ void add_segments(int query, int end_query, int begin, AttentionGroup* group) {
 
 }  // namespace
 
-AttentionPlan::AttentionPlan(std::span<const AttentionQuery> queries, int together, std::size_t row_bytes) {
+AttentionPlan::AttentionPlan(std::span<const AttentionQuery> queries, int together, const HeadLayout& layout) {
   SHOAL_EXPECT(together >= 1 && together <= attention_queries);
   std::vector<std::size_t> pieces_begin;
   for (std::size_t i = 0; i < queries.size();) {
@@ -51,9 +51,9 @@ AttentionPlan::AttentionPlan(std::span<const AttentionQuery> queries, int togeth
     for (; i < queries.size() && group.count < together && begin_of(queries[i]) == begin; ++i)
       group.queries[group.count++] = queries[i];
     add_segments(0, group.count, begin, &group);
-    for (const std::size_t part : {std::size_t{0}, block_positions * row_bytes})  // as they are used: keys, then values
+    for (const Part part : {Part::keys, Part::values})  // as they are used
       for (std::size_t q = first_query_.back(); q < i; ++q)
-        add_pieces(queries[q], q > 0 ? &queries[q - 1] : nullptr, part, row_bytes);
+        add_pieces(queries[q], q > 0 ? &queries[q - 1] : nullptr, layout, part);
   }
   pieces_begin.push_back(pieces_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -62,17 +62,20 @@ AttentionPlan::AttentionPlan(std::span<const AttentionQuery> queries, int togeth
   }
 }
 
-/// The keys, or the values, that @p before does not see.
-void AttentionPlan::add_pieces(const AttentionQuery& query, const AttentionQuery* before, std::size_t part,
-                               std::size_t row_bytes) {
+/// The keys with all scales, or the values, that @p before does not see.
+void AttentionPlan::add_pieces(const AttentionQuery& query, const AttentionQuery* before, const HeadLayout& layout,
+                               Part part) {
   int position = begin_of(query);
   if (before != nullptr && begin_of(*before) == position)
     while (share(query, *before, position)) position += block_positions;
   for (; position < query.positions; position += block_positions) {
-    const std::byte* const begin = query.blocks[position / block_positions] + part;
-    const auto rows = static_cast<std::size_t>(std::min(block_positions, query.positions - position));
-    const std::size_t bytes = (rows + rows % 2) * row_bytes;  // values may lie in pairs
-    for (std::size_t at = 0; at < bytes; at += fetched_at_once) pieces_.push_back(begin + at);
+    const std::byte* const head = query.blocks[position / block_positions];
+    const int rows = std::min(block_positions, query.positions - position);
+    const int read = (rows + layout.together - 1) / layout.together * layout.together;
+    const std::size_t bytes = static_cast<std::size_t>(read) * layout.row_bytes;
+    const std::size_t begin = part == Part::keys ? 0 : layout.values();
+    const std::size_t end = (part == Part::keys ? layout.keys : layout.values()) + bytes;
+    for (std::size_t at = begin; at < end; at += fetched_at_once) pieces_.push_back(head + at);
   }
 }
 

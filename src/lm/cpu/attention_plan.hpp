@@ -14,8 +14,8 @@ class AttentionPlan {
  public:
   /// @param queries of one key/value head, in an order in which those that share blocks are neighbours
   /// @param together queries of a group, from 1 to attention_queries
-  /// @param row_bytes of one position's key or value of one head
-  AttentionPlan(std::span<const AttentionQuery> queries, int together, std::size_t row_bytes);
+  /// @param layout of the head's keys and values
+  AttentionPlan(std::span<const AttentionQuery> queries, int together, const HeadLayout& layout);
   AttentionPlan(const AttentionPlan&) = delete;
   AttentionPlan(AttentionPlan&&) = default;
   AttentionPlan& operator=(const AttentionPlan&) = delete;
@@ -28,7 +28,8 @@ class AttentionPlan {
   [[nodiscard]] std::size_t first_query(std::size_t group) const { return first_query_[group]; }
 
  private:
-  void add_pieces(const AttentionQuery& query, const AttentionQuery* before, std::size_t part, std::size_t row_bytes);
+  enum class Part { keys, values };
+  void add_pieces(const AttentionQuery& query, const AttentionQuery* before, const HeadLayout& layout, Part part);
 
   std::vector<AttentionGroup> groups_;
   std::vector<std::size_t> first_query_;

@@ -32,4 +32,20 @@ const Kernels<Bf16>& kernels<Bf16>() {
   return *tables().bf16;
 }
 
+template <>
+const AttentionKernels<float>& attention_kernels(KvFormat format) {
+#ifdef __x86_64__
+  if (format == KvFormat::int8) return avx512_vnni_int8_attention_f32();
+#endif
+  return kernels<float>();
+}
+
+template <>
+const AttentionKernels<Bf16>& attention_kernels(KvFormat format) {
+#ifdef __x86_64__
+  if (format == KvFormat::int8) return avx512_vnni_int8_attention_bf16();
+#endif
+  return kernels<Bf16>();
+}
+
 }  // namespace shoal::lm::cpu

@@ -17,6 +17,33 @@ inline constexpr int max_head_dim = 256;
 /// Queries whose attention is computed together, at most.
 inline constexpr int attention_queries = 4;
 
+/// How keys and values are kept: in the type of the products' operands, or as Int8.
+enum class KvFormat { as_operands, int8 };
+
+/// A number of a row that is kept in 8 bits, with one scale for all of it.
+struct Int8 {
+  std::uint8_t bits;
+};
+
+/// Where one head's keys and values lie in its part of a block; in bytes, from that part's beginning on.
+struct HeadLayout {
+  std::size_t row_bytes = 0;  ///< of one position's key or value
+  int together = 1;           ///< positions whose values lie together
+  std::size_t keys = 0;       ///< before them are the scales of all keys, then of all values, if they have some
+
+  [[nodiscard]] constexpr std::size_t values() const { return keys + block_positions * row_bytes; }
+  [[nodiscard]] constexpr std::size_t bytes() const { return values() + block_positions * row_bytes; }
+};
+/// Kv: float, Bf16 or Int8.
+template <class Kv>
+constexpr HeadLayout head_layout(int head_dim) {
+  return {.row_bytes = static_cast<std::size_t>(head_dim) * sizeof(Kv), .together = 4 / sizeof(Kv)};
+}
+template <>
+constexpr HeadLayout head_layout<Int8>(int head_dim) {
+  return {.row_bytes = static_cast<std::size_t>(head_dim), .together = 4, .keys = 2 * block_positions * sizeof(float)};
+}
+
 /// What one query sees of its sequence.
 struct AttentionQuery {
   const std::byte* const* blocks;
@@ -49,15 +76,14 @@ inline constexpr std::size_t fetched_at_once = 128;
 /// Pieces of the next group that are fetched while one is computed; the others follow as it goes on.
 inline constexpr int pieces_ahead = 128;
 
-/// One head's queries of a group against the keys and values of their sequences.
-/// Of a block, the head's part at @p offset holds the keys of its 16 positions, then the values, in the kernels' order.
-/// In bf16 the queries and the softmax's weights are rounded too, as Hugging Face does.
+/// One head's queries of a group against the keys and values of their sequences, which HeadLayout places and the
+/// kernels order. In bf16 the queries and the softmax's weights are rounded too, as Hugging Face does.
 template <class T>
 struct AttentionTask {
   const AttentionGroup* group;
   const float* queries[attention_queries];  ///< [head_dim] each
   T* out[attention_queries];                ///< [head_dim] each
-  std::size_t offset;                       ///< in elements
+  std::size_t offset;                       ///< of the head's part of a block, in bytes
   int head_dim;                             ///< multiple of 16, at most max_head_dim
   float scale;
 };
@@ -90,9 +116,21 @@ struct NormParameters {
   float epsilon;
 };
 
-/// T: float or Bf16, the type of a product's operand.
+/// Of keys and values that are kept in one format. T: as in Kernels.
 template <class T>
-struct Kernels {
+struct AttentionKernels {
+  /// One head's key or value of one position, to the head's part of a block.
+  void (*store_key)(const float* key, int head_dim, int slot, std::byte* head);
+  void (*store_value)(const float* value, int head_dim, int slot, std::byte* head);
+  /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018). A query's bits do not
+  /// depend on which others its group has.
+  /// @param next what is computed next, fetched from memory meanwhile; null if that is nothing
+  void (*attend)(const AttentionTask<T>& task, const AttentionTask<T>* next);
+};
+
+/// T: float or Bf16, the type of a product's operand. Keys and values are kept in it, too.
+template <class T>
+struct Kernels : AttentionKernels<T> {
   /// out = x / sqrt(mean(x^2) + epsilon) * weight; n a multiple of 16 (Zhang & Sennrich 2019).
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, T* out);
   /// As rms_norm, in place and in single precision.
@@ -106,13 +144,6 @@ struct Kernels {
   /// out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016); n a multiple of 16.
   void (*gelu_tanh)(const float* x, int n, T* out);
   void (*add)(const float* from, int n, float* to);  ///< to += from
-  /// One head's key or value of one position; @p keys and @p values as AttentionTask describes them.
-  void (*store_key)(const float* key, int head_dim, int slot, T* keys);
-  void (*store_value)(const float* value, int head_dim, int slot, T* values);
-  /// Online softmax, one block after the other in position order (Milakov & Gimelshein 2018). A query's bits do not
-  /// depend on which others its group has.
-  /// @param next what is computed next, fetched from memory meanwhile; null if that is nothing
-  void (*attend)(const AttentionTask<T>& task, const AttentionTask<T>* next);
   void (*multiply)(const PanelTask<T>& task);
   /// out = round(x / scale) + 128, where scale = max |x| / 127; n a multiple of 16. @return scale
   float (*round_row)(const T* x, int n, std::uint8_t* out);
@@ -121,5 +152,9 @@ struct Kernels {
 /// For the instruction set in use.
 template <class T>
 const Kernels<T>& kernels();
+
+/// @param format int8 only if has_vnni()
+template <class T>
+const AttentionKernels<T>& attention_kernels(KvFormat format);
 
 }  // namespace shoal::lm::cpu

@@ -97,8 +97,16 @@ float round_row(const T* x, int n, std::uint8_t* out) {
 #undef SHOAL_METHOD
 
 template <class T>
-constexpr Kernels<T> this_table{rms_norm<T>, head_norm,    layer_norm<T>, rotate,    swiglu<T>,   gelu_tanh<T>,
-                                add,         store_key<T>, store_value,   attend<T>, multiply<T>, round_row<T>};
+constexpr Kernels<T> this_table{{store_key<T>, store_value<T>, attend<T, T>},
+                                rms_norm<T>,
+                                head_norm,
+                                layer_norm<T>,
+                                rotate,
+                                swiglu<T>,
+                                gelu_tanh<T>,
+                                add,
+                                multiply<T>,
+                                round_row<T>};
 
 }  // namespace
 }  // namespace shoal::lm::cpu

@@ -31,6 +31,13 @@ OperandType operands_of(DType dtype) {
   return bf16 ? OperandType::bf16 : OperandType::f32;
 }
 
+KvFormat format_of(KvDType dtype) { return dtype == KvDType::int8 ? KvFormat::int8 : KvFormat::as_operands; }
+
+HeadLayout head_layout(KvFormat format, OperandType operands, int head_dim) {
+  if (format == KvFormat::int8) return head_layout<Int8>(head_dim);
+  return operands == OperandType::bf16 ? head_layout<Bf16>(head_dim) : head_layout<float>(head_dim);
+}
+
 ProductLibrary best_library(OperandType type) {
   return type == OperandType::f32 && used_isa() >= Isa::avx512 ? ProductLibrary::one_dnn : ProductLibrary::own;
 }

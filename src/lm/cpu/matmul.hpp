@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/aligned.hpp"
+#include "lm/cpu/kernels.hpp"
 #include "lm/number_formats.hpp"
 #include "lm/weight_memory.hpp"
 
@@ -33,6 +34,9 @@ bool computes_int8();
 /// Of the products of a model, and so of its keys and values: f32 or bf16 as @p dtype says, bf16 under products of 8
 /// bits (rounded inside), else bf16 where has_fast_bf16().
 OperandType operands_of(DType dtype);
+
+KvFormat format_of(KvDType dtype);
+HeadLayout head_layout(KvFormat format, OperandType operands, int head_dim);
 
 /// A weight matrix as a checkpoint stores it: [outputs, inputs], row-major.
 struct MatrixView {

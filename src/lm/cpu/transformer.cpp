@@ -25,15 +25,17 @@ using cpu::Layer;
 /// Rows computed together: enough to reach the processor's rate, few enough that activations stay in its caches.
 constexpr std::size_t chunk_rows = 256;
 
-/// T: type of the products' operands and of the keys and values.
+/// T: type of the products' operands.
 template <class T>
 class CpuTransformer final : public Transformer {
  public:
   CpuTransformer(const TransformerConfig& config, std::shared_ptr<const Safetensors> weights, cpu::WeightFormat format,
-                 const NodeShare& node)
+                 cpu::KvFormat kv_format, const NodeShare& node)
       : config_(config),
         file_(std::move(weights)),
         kernels_(cpu::kernels<T>()),
+        attention_(cpu::attention_kernels<T>(kv_format)),
+        layout_(cpu::head_layout(kv_format, cpu::operand_type<T>, config.head_dim)),
         format_(format),
         processes_(node.processes),
         weights_(
@@ -50,8 +52,7 @@ class CpuTransformer final : public Transformer {
   [[nodiscard]] std::uint64_t weight_bytes() const override { return weights_.bytes; }
   [[nodiscard]] std::string device() const override { return "cpu"; }
   [[nodiscard]] std::size_t block_bytes() const override {
-    return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * head_elements() *
-           sizeof(T);
+    return static_cast<std::size_t>(config_.layers) * static_cast<std::size_t>(config_.kv_heads) * layout_.bytes();
   }
   [[nodiscard]] std::unique_ptr<BlockMemory> block_memory(std::size_t most) const override {
     return std::make_unique<HostBlockMemory>(most, &spare_);
@@ -85,12 +86,9 @@ class CpuTransformer final : public Transformer {
     [[nodiscard]] T* operand() const { return reinterpret_cast<T*>(b.operand.data()); }
   };
 
-  /// Of one key/value head of one block: keys, then values.
-  [[nodiscard]] std::size_t head_elements() const {
-    return static_cast<std::size_t>(2 * config_.head_dim * block_positions);
-  }
+  /// Of one key/value head's part of a block, in bytes.
   [[nodiscard]] std::size_t head_offset(std::size_t layer, int kv_head) const {
-    return (layer * static_cast<std::size_t>(config_.kv_heads) + static_cast<std::size_t>(kv_head)) * head_elements();
+    return (layer * static_cast<std::size_t>(config_.kv_heads) + static_cast<std::size_t>(kv_head)) * layout_.bytes();
   }
   [[nodiscard]] std::size_t hidden() const { return static_cast<std::size_t>(config_.hidden_size); }
   [[nodiscard]] std::size_t qkv_size() const {
@@ -244,9 +242,9 @@ class CpuTransformer final : public Transformer {
     const TokenRow& row = pass->rows[r];
     const int slot = row.position % block_positions;
     const BlockId block = row.table[static_cast<std::size_t>(row.position / block_positions)];
-    T* keys = reinterpret_cast<T*>(pass->pool->data(block)) + head_offset(layer, kv_head);
-    kernels_.store_key(key, config_.head_dim, slot, keys);
-    kernels_.store_value(value, config_.head_dim, slot, keys + config_.head_dim * block_positions);
+    std::byte* const head = pass->pool->data(block) + head_offset(layer, kv_head);
+    attention_.store_key(key, config_.head_dim, slot, head);
+    attention_.store_value(value, config_.head_dim, slot, head);
   }
 
   /// Queries of one key/value head: a row's heads that share it, one row after the other.
@@ -264,8 +262,7 @@ class CpuTransformer final : public Transformer {
       queries.insert(queries.end(), heads_together(),
                      {pass->b.blocks.data() + pass->table_begin[r], std::max(0, positions - window), positions});
     }
-    const std::size_t row_bytes = static_cast<std::size_t>(config_.head_dim) * sizeof(T);
-    return pass->plans.emplace_back(window, cpu::AttentionPlan(queries, cpu::attention_queries, row_bytes)).second;
+    return pass->plans.emplace_back(window, cpu::AttentionPlan(queries, cpu::attention_queries, layout_)).second;
   }
 
   /// One head after the other: the blocks that rows share are read from the nearest cache, by all rows but the first.
@@ -275,9 +272,9 @@ class CpuTransformer final : public Transformer {
     const std::size_t groups = plan.groups().size(), tasks = static_cast<std::size_t>(config_.kv_heads) * groups;
     parallel_for_short(tasks, [&](std::size_t i) {
       const auto task = attention_task(index, i / groups, i % groups, plan, *pass);
-      if (i + 1 == tasks) return kernels_.attend(task, nullptr);
+      if (i + 1 == tasks) return attention_.attend(task, nullptr);
       const auto next = attention_task(index, (i + 1) / groups, (i + 1) % groups, plan, *pass);
-      kernels_.attend(task, &next);
+      attention_.attend(task, &next);
     });
   }
 
@@ -320,6 +317,8 @@ class CpuTransformer final : public Transformer {
   TransformerConfig config_;
   std::shared_ptr<const Safetensors> file_;
   const cpu::Kernels<T>& kernels_;
+  const cpu::AttentionKernels<T>& attention_;
+  cpu::HeadLayout layout_;
   cpu::WeightFormat format_;
   int processes_;  ///< of the node
   cpu::TransformerWeights weights_;
@@ -348,10 +347,14 @@ std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& confi
   if (dtype == DType::int8 && !cpu::computes_int8())
     throw ModelError("--dtype int8 is not available (the instruction set in use, " + name_of(used_isa()) +
                      ", has no products of 8 bits) use bf16 or f32");
+  if (options.kv_dtype == KvDType::int8 && !cpu::has_vnni())
+    throw ModelError("--kv-dtype int8 is not available (the instruction set in use, " + name_of(used_isa()) +
+                     ", has no VNNI instructions) use auto");
   const auto format = dtype == DType::int8 ? cpu::WeightFormat::int8 : cpu::WeightFormat::as_operands;
+  const auto kv_format = cpu::format_of(options.kv_dtype);
   if (cpu::operands_of(dtype) == cpu::OperandType::bf16)
-    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, options.node);
-  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format, options.node);
+    return std::make_unique<CpuTransformer<Bf16>>(config, std::move(weights), format, kv_format, options.node);
+  return std::make_unique<CpuTransformer<float>>(config, std::move(weights), format, kv_format, options.node);
 }
 
 }  // namespace shoal::lm

@@ -169,8 +169,8 @@ SHOAL_KERNEL void narrow(Words x, std::uint8_t* to) {
   const auto part = __builtin_convertvector(x, std::uint8_t __attribute__((vector_size(lanes))));
   __builtin_memcpy(to, &part, sizeof part);
 }
-template <int... i>
-SHOAL_KERNEL Floats shuffle(Floats a, Floats b) {
+template <int... i, class Vector>
+SHOAL_KERNEL Vector shuffle(Vector a, Vector b) {
   return __builtin_shufflevector(a, b, i...);
 }
 

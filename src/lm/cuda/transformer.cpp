@@ -480,6 +480,8 @@ std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
                                               std::shared_ptr<const Safetensors> weights, const LoadOptions& options) {
   if (options.dtype == DType::f32)
     throw ModelError("--dtype f32 is not available on a GPU (GPUs compute in bf16 or int8) use another");
+  if (options.kv_dtype == KvDType::int8)
+    throw ModelError("--kv-dtype int8 is not available on a GPU (GPUs keep keys and values in bf16) use auto");
   check_widths(config);
   const auto format = options.dtype == DType::int8 ? WeightFormat::int8 : WeightFormat::bf16;
   check_memory(config, format, Gpu(options.device.gpu), options.device.ranks);

@@ -152,5 +152,12 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaTree, testing::Values("qwen2_tied_f16"
 
 TEST(CudaLoading, RefusesF32) { EXPECT_THROW((void)load_on_gpu("gpt2", DType::f32), ModelError); }
 
+TEST(CudaLoading, RefusesKeysAndValuesInEightBits) {
+  const auto folder = fixture("gpt2");
+  EXPECT_THROW((void)load_transformer(load_config(folder), std::make_shared<const Safetensors>(folder),
+                                      {.kv_dtype = KvDType::int8, .device = {Device::Kind::cuda, 0}}),
+               ModelError);
+}
+
 }  // namespace
 }  // namespace shoal::lm::cuda
