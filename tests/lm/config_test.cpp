@@ -32,7 +32,7 @@ TEST(Config, ReadsWhatTransformersWrites) {
   EXPECT_EQ(c.kv_size(), 32);
   EXPECT_EQ(c.max_position, 512);
   EXPECT_EQ(c.norm_epsilon, 1e-5);
-  EXPECT_EQ(c.rotary.theta, 500000.0);
+  EXPECT_EQ(c.rotaries.front().theta, 500000.0);
   EXPECT_EQ(c.qkv_bias, Bias::yes);
   EXPECT_EQ(c.output_bias, Bias::yes);
   EXPECT_TRUE(c.tied_head);
@@ -49,7 +49,7 @@ TEST(Config, Qwen2HasBiasesOfItsOwn) {
 TEST(Config, Qwen3NormalizesHeadsThatAreWiderThanTheirShare) {
   const TransformerConfig c = load_config(fixture("qwen3_tied"));
 
-  EXPECT_TRUE(c.query_key_norm);
+  EXPECT_EQ(c.head_norms, HeadNorms::each);
   EXPECT_EQ(c.head_dim, 32);
   EXPECT_EQ(c.query_size(), 2 * c.hidden_size);
   EXPECT_EQ(c.qkv_bias, Bias::no);
@@ -63,7 +63,7 @@ TEST(Config, PhiTurnsAPartOfItsHeadsAndHasBiasesEverywhere) {
   EXPECT_EQ(c.norm_epsilon, 1e-5);
   EXPECT_EQ(c.activation, Activation::gelu_tanh);
   EXPECT_EQ(c.residual, Residual::parallel);
-  EXPECT_EQ(c.rotary.dimensions, 8);
+  EXPECT_EQ(c.rotaries.front().dimensions, 8);
   EXPECT_EQ(c.up_size(), c.intermediate_size);
   for (const Bias bias : {c.qkv_bias, c.output_bias, c.mlp_bias, c.head_bias}) EXPECT_EQ(bias, Bias::yes);
   EXPECT_FALSE(c.tied_head);
@@ -160,7 +160,7 @@ TEST_F(ChangedConfig, OlderFilesWithoutTheNewerEntriesAreRead) {
     (*j)["rope_scaling"] = nullptr;
   });
 
-  EXPECT_EQ(c.rotary.theta, 5000.0);
+  EXPECT_EQ(c.rotaries.front().theta, 5000.0);
   EXPECT_EQ(c.head_dim, 16);
   EXPECT_EQ(c.kv_heads, 4);
   EXPECT_EQ(c.norm_epsilon, 1e-6);

@@ -157,7 +157,7 @@ TYPED_TEST(KernelsTest, HeadNormIsRmsNormInPlace) {
 
   for (const auto& [name, kernels] : tables<TypeParam>()) {
     auto found = x;
-    kernels->head_norm(found.data(), weight.data(), 128, 1e-6F);
+    kernels->rms_norm_in_place(found.data(), weight.data(), 128, 1e-6F);
     EXPECT_EQ(found, expected) << name;
   }
 }

@@ -261,6 +261,14 @@ SHOAL_KERNEL void score(const Stretch<T>& at, float scale, int window_begin, Pre
   }
 }
 
+template <int most, class T>
+SHOAL_KERNEL void cap_scores(float cap, int blocks, Query<most, T>* query) {
+  for (int i = 0; i < blocks; ++i) {
+    const Floats x = query->scores[i];
+    query->scores[i] = select(x > Floats{} - infinity, capped(x, cap), x);
+  }
+}
+
 /// As store(), for numbers that are not denormal.
 SHOAL_KERNEL void store_normal(Floats x, float* to) { store(x, to); }
 SHOAL_KERNEL void store_normal(Floats x, Bf16* to) {
@@ -398,8 +406,11 @@ class GroupAttention {
   SHOAL_METHOD void add_window(int begin) {
     for (int i = 0; i < group_.segment_count; ++i) score_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
-      if (const int seen = smaller(window, group_.queries[q].positions - begin); seen > 0)
-        weigh(head_dim(), (seen + lanes - 1) / lanes, &next_, queries_ + q);
+      if (const int seen = smaller(window, group_.queries[q].positions - begin); seen > 0) {
+        const int blocks = (seen + lanes - 1) / lanes;
+        if (task_.cap > 0.0F) cap_scores(task_.cap, blocks, queries_ + q);
+        weigh(head_dim(), blocks, &next_, queries_ + q);
+      }
     for (int i = 0; i < group_.segment_count; ++i) add_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
       if (group_.queries[q].positions > begin)

@@ -11,7 +11,7 @@
 namespace shoal::lm::cpu {
 
 struct NormWeights {
-  std::vector<float> weight;
+  std::vector<float> weight;  ///< empty if there is no such norm
   std::vector<float> bias;  ///< of a LayerNorm
 };
 
@@ -21,8 +21,8 @@ struct Linear {
 };
 
 struct Layer {
-  NormWeights attention_norm;
-  NormWeights mlp_norm;                      ///< of serial layers
+  NormWeights attention_norm, mlp_norm;              ///< before
+  NormWeights after_attention_norm, after_mlp_norm;  ///< of what they add
   std::vector<float> query_norm, key_norm;   ///< empty if there are none
   Linear query_key_value, output, up, down;  ///< up: gate and up one after the other, where there is a gate
 };
