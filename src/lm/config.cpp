@@ -73,7 +73,7 @@ void read_gemma(const ConfigReader& /*in*/, TransformerConfig* c) {
 }
 
 void read_query_scale(const ConfigReader& in, TransformerConfig* c) {
-  c->attention_scale = 1.0F / std::sqrt(static_cast<float>(positive_number(in, "query_pre_attn_scalar", 256.0)));
+  c->attention_divisor = std::sqrt(static_cast<float>(positive_number(in, "query_pre_attn_scalar", 256.0)));
 }
 
 void read_gemma_2(const ConfigReader& in, TransformerConfig* c) {
@@ -98,7 +98,7 @@ void read_gpt_neox(const ConfigReader& in, TransformerConfig* c) {
 void read_granite(const ConfigReader& in, TransformerConfig* c) {
   c->embedding_scale = positive_number(in, "embedding_multiplier", 1.0);
   c->residual_scale = positive_number(in, "residual_multiplier", 1.0);
-  c->attention_scale = static_cast<float>(positive_number(in, "attention_multiplier", 1.0));
+  c->attention_divisor = static_cast<float>(1.0 / positive_number(in, "attention_multiplier", 1.0));
   c->logit_scale = 1.0 / positive_number(in, "logits_scaling", 1.0);
 }
 
@@ -367,9 +367,8 @@ void read_windows(const ConfigReader& in, const Family& family, TransformerConfi
 
 void read_biases(const ConfigReader& in, const Family& family, TransformerConfig* c) {
   const bool with_mlp = family.biases == Biases::mlp_and_as_attention_bias;
-  const bool attention =
-      family.biases == Biases::all ||
-      ((with_mlp || family.biases == Biases::as_attention_bias) && in.get<bool>("attention_bias", with_mlp));
+  const bool attention = family.biases == Biases::all || ((with_mlp || family.biases == Biases::as_attention_bias) &&
+                                                          in.get<bool>("attention_bias", with_mlp));
   c->qkv_bias = attention || family.biases == Biases::qkv ? Bias::yes : Bias::no;
   c->output_bias = attention ? Bias::yes : Bias::no;
   c->mlp_bias = with_mlp || family.biases == Biases::all ? Bias::yes : Bias::no;
@@ -417,7 +416,7 @@ TransformerConfig load_config(const fs::path& folder) {
   read_shape(in, family, &c);
   check_shape(in, c);
   c.norm_epsilon = norm_epsilon_of(in, family);
-  c.attention_scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim));
+  c.attention_divisor = std::sqrt(static_cast<float>(c.head_dim));
   read_positions(in, family, &c);
   leave_unturned(in, family, &c);
   read_windows(in, family, &c);

@@ -1,6 +1,6 @@
 // TransformerConfig: what config.json and generation_config.json say of a decoder-only transformer. Families: Llama,
-// Mistral, Qwen2 (which includes Qwen1.5), Qwen3, Phi, Phi-3 (which includes Phi-4-mini), GPT-2, GPT-NeoX, Gemma 1 to 3,
-// SmolLM3, OLMo 2 and Granite. They differ only in what this structure says.
+// Mistral, Qwen2 (which includes Qwen1.5), Qwen3, Phi, Phi-3 (which includes Phi-4-mini), GPT-2, GPT-NeoX, Gemma 1 to
+// 3, SmolLM3, OLMo 2 and Granite. They differ only in what this structure says.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lm/activation.hpp"
 #include "lm/rotary.hpp"
 #include "shoal/ids.hpp"
 
@@ -20,9 +21,6 @@ enum class Norm { rms, layer };
 enum class NormPlaces { before, after, both };
 /// Of queries and keys before they turn: of every head, or of all heads together.
 enum class HeadNorms { none, each, together };
-/// silu(gate) * up or gelu(gate) * up, or gelu of a single product; exact or in its tanh form.
-enum class Activation { gated_silu, gated_gelu_tanh, gelu, gelu_tanh };
-constexpr bool is_gated(Activation a) { return a == Activation::gated_silu || a == Activation::gated_gelu_tanh; }
 /// The MLP reads what attention has added to, or the same as attention, normalized with it or by a norm of its own.
 enum class Residual { serial, parallel, parallel_own_norm };
 enum class Positions { rotary, learned };
@@ -46,9 +44,9 @@ struct TransformerConfig {
   std::vector<Rotary> rotaries;  ///< by layer; of 0 dimensions where nothing turns
   std::vector<int> windows;      ///< by layer: positions that a token sees, itself included; max_position if all
   double embedding_scale = 1.0;
-  double residual_scale = 1.0;   ///< of what attention and MLP add
-  float attention_scale = 1.0F;  ///< of products of queries and keys
-  double attention_cap = 0.0;    ///< these become cap * tanh(x / cap); 0: they stay as they are
+  double residual_scale = 1.0;     ///< of what attention and MLP add
+  float attention_divisor = 1.0F;  ///< of products of queries and keys
+  double attention_cap = 0.0;      ///< these become cap * tanh(x / cap); 0: they stay as they are
   double logit_scale = 1.0;
   double logit_cap = 0.0;  ///< as attention_cap
   Activation activation = Activation::gated_silu;
@@ -67,9 +65,7 @@ struct TransformerConfig {
   [[nodiscard]] int query_size() const { return heads * head_dim; }
   [[nodiscard]] int kv_size() const { return kv_heads * head_dim; }
   /// Outputs of the MLP's first product.
-  [[nodiscard]] int up_size() const {
-    return is_gated(activation) ? 2 * intermediate_size : intermediate_size;
-  }
+  [[nodiscard]] int up_size() const { return is_gated(activation) ? 2 * intermediate_size : intermediate_size; }
   [[nodiscard]] bool norms_before() const { return norm_places != NormPlaces::after; }
   [[nodiscard]] bool norms_after() const { return norm_places != NormPlaces::before; }
   /// Whether the MLP has a norm before it that is not attention's.

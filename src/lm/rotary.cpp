@@ -112,9 +112,8 @@ void read_longrope(const ConfigReader& in, const RotaryEntries& entries, int max
   rotary->factor = entries.positive("factor", max_position / rotary->original_context);
   rotary->short_factors = entries.all_positive("short_factor", static_cast<std::size_t>(rotary->dimensions / 2));
   if (rotary->factor > 1.0 && rotary->original_context <= 1.0) in.fail("the original context is not greater than 1");
-  const double usual = rotary->factor <= 1.0
-                           ? 1.0
-                           : std::sqrt(1.0 + std::log(rotary->factor) / std::log(rotary->original_context));
+  const double usual =
+      rotary->factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(rotary->factor) / std::log(rotary->original_context));
   rotary->attention_factor = entries.positive("attention_factor", usual);
 }
 
@@ -157,10 +156,10 @@ Rotary read_rotary(const ConfigReader& in, const RotaryDefaults& defaults) {
   if (rotary.scaling != RotaryScaling::longrope) rotary.factor = entries.positive("factor");
   if (rotary.scaling == RotaryScaling::linear) return rotary;
   constexpr const char* original = "original_max_position_embeddings";  // beside the object it has precedence
-  rotary.original_context =
-      in.has(original) ? in.positive(original)
-                       : entries.positive(original, defaults.original_context > 0 ? defaults.original_context
-                                                                                  : defaults.max_position);
+  rotary.original_context = in.has(original)
+                                ? in.positive(original)
+                                : entries.positive(original, defaults.original_context > 0 ? defaults.original_context
+                                                                                           : defaults.max_position);
   if (rotary.scaling == RotaryScaling::llama3) read_llama3(in, entries, &rotary);
   if (rotary.scaling == RotaryScaling::yarn) read_yarn(in, entries, &rotary);
   if (rotary.scaling == RotaryScaling::longrope) read_longrope(in, entries, defaults.max_position, &rotary);

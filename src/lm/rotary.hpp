@@ -21,7 +21,7 @@ struct Rotary {
   double low_frequency_factor = 1.0, high_frequency_factor = 4.0;  ///< llama3
   double beta_fast = 32.0, beta_slow = 1.0;                        ///< yarn
   bool truncate = true;                                            ///< yarn: its range ends at whole dimensions
-  std::vector<double> short_factors = {};                               ///< longrope: of the wavelengths, up to that context
+  std::vector<double> short_factors = {};                          ///< longrope: of the wavelengths, up to that context
   double attention_factor = 1.0;                                   ///< of turned queries and keys
 
   bool operator==(const Rotary&) const = default;
@@ -33,7 +33,7 @@ struct RotaryDefaults {
   int max_position = 0;
   double part = 1.0;  ///< of a head's dimensions that turn
   double theta = 10000.0;
-  int original_context = 0;      ///< 0: max_position
+  int original_context = 0;     ///< 0: max_position
   std::string layer_type = {};  ///< whose parameters are wanted, where rope_parameters has some for each
 };
 

@@ -15,8 +15,8 @@ enum class MatrixLayout { outputs_inputs, inputs_outputs };
 struct TensorNames {
   std::string prefix;
   std::string embedding;
-  std::string positions;  ///< empty if there are none
-  std::string layer;      ///< before a layer's number
+  std::string positions;               ///< empty if there are none
+  std::string layer;                   ///< before a layer's number
   std::string attention_norm;          ///< before attention; this and others are empty where there is no such norm
   std::string mlp_norm;                ///< before the MLP
   std::string after_attention_norm;    ///< of what attention adds

@@ -150,7 +150,7 @@ TYPED_TEST(KernelsTest, LayerNormOfEqualValuesIsItsBias) {
   EXPECT_EQ(found, std::vector<double>(32, 0.5));
 }
 
-TYPED_TEST(KernelsTest, HeadNormIsRmsNormInPlace) {
+TYPED_TEST(KernelsTest, RmsNormInPlaceIsRmsNorm) {
   const auto x = normal(128, 1), weight = normal(128, 2);
   std::vector<float> expected(128);
   baseline_kernels_f32().rms_norm(x.data(), weight.data(), 128, 1e-6F, expected.data());
@@ -173,6 +173,64 @@ TYPED_TEST(KernelsTest, GeluFollowsItsFormula) {
     for (const double v : x)
       expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))));
     this->expect_close(found, expected, this->rounding);
+  }
+}
+
+TYPED_TEST(KernelsTest, ExactGeluFollowsItsFormula) {
+  for (const float scale : {0.01F, 1.0F, 3.0F, 1e4F}) {
+    const auto x = normal(656, 3, scale);
+
+    const auto found =
+        this->same_for_all(656, [&](const auto& kernels, TypeParam* out) { kernels.gelu(x.data(), 656, out); });
+
+    std::vector<double> expected;
+    for (const double v : x) expected.push_back(0.5 * v * std::erfc(-v / std::sqrt(2.0)));
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
+TYPED_TEST(KernelsTest, GegluFollowsItsFormula) {
+  for (const float scale : {0.01F, 1.0F, 30.0F}) {
+    const auto gate = normal(656, 3, scale), up = normal(656, 4);
+
+    const auto found = this->same_for_all(
+        656, [&](const auto& kernels, TypeParam* out) { kernels.geglu_tanh(gate.data(), up.data(), 656, out); });
+
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < 656; ++i) {
+      const double v = gate[i];
+      expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))) * up[i]);
+    }
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
+/// Each number for itself: those near 0 keep their digits too.
+TYPED_TEST(KernelsTest, SoftCapFollowsItsFormulaToTheLastNumber) {
+  for (const std::size_t n : {1UL, 15UL, 16UL, 37UL, 640UL})
+    for (const float scale : {1e-3F, 1.0F, 10.0F, 100.0F}) {
+      const auto x = normal(n, 3, scale);
+      for (const auto& [name, kernels] : tables<TypeParam>()) {
+        auto found = x;
+        kernels->soft_cap(found.data(), static_cast<int>(n), 5.0F);
+        for (std::size_t i = 0; i < n; ++i) {
+          const double expected = 5.0 * std::tanh(static_cast<double>(x[i]) / 5.0);
+          ASSERT_NEAR(found[i], expected, 5e-7 * std::abs(expected)) << name << " at " << x[i];
+        }
+      }
+    }
+}
+
+TYPED_TEST(KernelsTest, CopyRoundsEveryNumber) {
+  const auto x = normal(48, 9);
+
+  const auto found =
+      this->same_for_all(48, [&](const auto& kernels, TypeParam* out) { kernels.copy(x.data(), 48, out); });
+
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    TypeParam rounded;
+    assign(x[i], &rounded);
+    EXPECT_EQ(found[i], to_double(rounded));
   }
 }
 
@@ -247,8 +305,8 @@ struct Head {
     return {std::span(&query, 1), 1, static_cast<std::size_t>(head_dim) * sizeof(T)};
   }
   [[nodiscard]] AttentionTask<T> task(const AttentionPlan& plan, const std::vector<float>& query, T* out) const {
-    return {
-        &plan.groups().front(), {query.data()}, {out}, 32, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim))};
+    const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+    return {&plan.groups().front(), {query.data()}, {out}, 32, head_dim, scale, cap};
   }
   void attend(const Kernels<T>& kernels, const std::vector<float>& query, T* out) const {
     const AttentionPlan alone = plan();
@@ -261,6 +319,7 @@ struct Head {
       double dot = 0.0;
       for (int d = 0; d < head_dim; ++d) dot += query[static_cast<std::size_t>(d)] * key(p, d);
       scores.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
+      if (cap > 0.0F) scores.back() = cap * std::tanh(scores.back() / cap);
       top = std::max(top, scores.back());
     }
     std::vector<double> sums(static_cast<std::size_t>(head_dim));
@@ -275,7 +334,8 @@ struct Head {
 
   int head_dim;
   int count;
-  int first = 0;  ///< position that is seen
+  int first = 0;     ///< position that is seen
+  float cap = 0.0F;  ///< of scores
   std::vector<float> keys, values;
   std::vector<std::vector<T>> storage;
   std::vector<const std::byte*> blocks;
@@ -315,6 +375,27 @@ TYPED_TEST(KernelsTest, AddTakesAnyLength) {
       for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(sum[i], x[i] + y[i]) << name;
     }
   }
+}
+
+TYPED_TEST(KernelsTest, AttentionCapsWhatItSees) {
+  for (const int positions : {1, 17, 513, 1100})
+    for (const int first : {0, 5, 600}) {
+      if (first >= positions) continue;
+      Head<TypeParam> head(positions, 32, 1.0F);
+      head.first = first;
+      head.cap = 0.5F;  // most scores are larger
+      const auto query = normal(32, 9);
+
+      const auto found =
+          this->same_for_all(32, [&](const auto& kernels, TypeParam* out) { head.attend(kernels, query, out); });
+
+      this->expect_close(found, head.attend(query), 4 * this->rounding);
+      auto uncapped = head;
+      uncapped.cap = 0.0F;
+      if (positions > first + 1) {
+        EXPECT_NE(uncapped.attend(query), head.attend(query));
+      }
+    }
 }
 
 TYPED_TEST(KernelsTest, AttentionFollowsItsFormula) {

@@ -101,8 +101,8 @@ void geglu_tanh(const float* gate, const float* up, int n, T* out) {
   for (; i < n; i += lanes) geglu_tanh_at<1>(gate + i, up + i, out + i);
 }
 
-/// The normal distribution's share beyond |x| is exp(-x^2 / 2) times a polynomial of 1 / (1 + p |x|) (Abramowitz & Stegun
-/// 7.1.26): to 1e-7.
+/// The normal distribution's share beyond |x| is exp(-x^2 / 2) times a polynomial of 1 / (1 + p |x|) (Abramowitz &
+/// Stegun 7.1.26): to 1e-7.
 template <class T>
 void gelu(const float* x, int n, T* out) {
   constexpr float rest[] = {-1.453152027F / 2, 1.421413741F / 2, -0.284496736F / 2, 0.254829592F / 2};

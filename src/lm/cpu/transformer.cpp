@@ -260,10 +260,14 @@ class CpuTransformer final : public Transformer {
     add(layer.up.bias, up);
     const int n = config_.intermediate_size;
     switch (config_.activation) {
-      case Activation::gated_silu: return kernels_.swiglu(up, up + n, n, out);
-      case Activation::gated_gelu_tanh: return kernels_.geglu_tanh(up, up + n, n, out);
-      case Activation::gelu: return kernels_.gelu(up, n, out);
-      case Activation::gelu_tanh: return kernels_.gelu_tanh(up, n, out);
+      case Activation::gated_silu:
+        return kernels_.swiglu(up, up + n, n, out);
+      case Activation::gated_gelu_tanh:
+        return kernels_.geglu_tanh(up, up + n, n, out);
+      case Activation::gelu:
+        return kernels_.gelu(up, n, out);
+      case Activation::gelu_tanh:
+        return kernels_.gelu_tanh(up, n, out);
     }
   }
 
@@ -344,7 +348,7 @@ class CpuTransformer final : public Transformer {
                                .out = {},
                                .offset = head_offset(layer, static_cast<int>(kv_head)),
                                .head_dim = config_.head_dim,
-                               .scale = config_.attention_scale,
+                               .scale = 1.0F / config_.attention_divisor,
                                .cap = static_cast<float>(config_.attention_cap)};
     const std::size_t together = heads_together();
     for (int q = 0; q < task.group->count; ++q) {

@@ -67,7 +67,7 @@ CHECKPOINTS = {
     "gpt2": (GPT2LMHeadModel, torch.float32, None, GPT2Config(
         n_inner=48, **{**SMALL, "max_position_embeddings": 400})),
     "gemma": (GemmaForCausalLM, torch.bfloat16, None, GemmaConfig(
-        intermediate_size=48, num_key_value_heads=1, head_dim=32, **SMALL)),
+        intermediate_size=64, num_key_value_heads=1, head_dim=32, **SMALL)),
     "gemma2": (Gemma2ForCausalLM, torch.float32, None, Gemma2Config(
         intermediate_size=48, num_key_value_heads=1, head_dim=32, sliding_window=20, query_pre_attn_scalar=24,
         attn_logit_softcapping=4.0, final_logit_softcapping=5.0, **SMALL)),
@@ -87,7 +87,7 @@ CHECKPOINTS = {
     "smollm3": (SmolLM3ForCausalLM, torch.float32, None, SmolLM3Config(
         intermediate_size=48, num_key_value_heads=1, no_rope_layers=[1, 0], tie_word_embeddings=True, **SMALL)),
     "olmo2": (Olmo2ForCausalLM, torch.float32, None, Olmo2Config(
-        intermediate_size=48, num_key_value_heads=1, **SMALL)),
+        intermediate_size=64, num_key_value_heads=1, **SMALL)),
     "granite": (GraniteForCausalLM, torch.float32, None, GraniteConfig(
         intermediate_size=48, num_key_value_heads=1, tie_word_embeddings=True, embedding_multiplier=3.0,
         logits_scaling=2.0, residual_multiplier=0.7, attention_multiplier=0.2, **SMALL)),
