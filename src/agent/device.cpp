@@ -9,6 +9,7 @@
 
 #include "base/bytes.hpp"
 #include "lm/cuda/gpus.hpp"
+#include "lm/cuda/limits.hpp"
 #include "lm/cuda/plugin.hpp"
 #include "shoal/error.hpp"
 
@@ -89,10 +90,12 @@ bool gpu_for_each(std::span<const GpuOffer> offers) {
 
 }  // namespace
 
-DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank) {
+DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank,
+                           const std::string& beyond_gpus) {
   const GpuOffer& mine = offers[static_cast<std::size_t>(rank.value())];
   if (wish == DeviceWish::cpu) return {};
-  const std::string why_not = obstacle(offers);
+  std::string why_not = obstacle(offers);
+  if (why_not.empty() && !beyond_gpus.empty()) why_not = "no GPU computes this model, which has " + beyond_gpus;
   if (why_not.empty())
     return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus), ranks_on_gpu(offers, mine)},
             "",
@@ -104,12 +107,14 @@ DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Ra
   return {{}, some ? "all ranks run on the CPU (" + why_not + "); --device cpu says so from the start" : ""};
 }
 
-DeviceChoice choose_device(DeviceWish wish, cluster::World* world) {
+DeviceChoice choose_device(DeviceWish wish, const std::string& model, cluster::World* world) {
   if (wish == DeviceWish::cpu) return {};
   const std::string mine = to_bytes(world->together([&] { return own_offer(*world); }));
   std::vector<GpuOffer> offers;
   for (const std::string& bytes : world->share(mine)) offers.push_back(offer_from(bytes));
-  return world->together([&] { return choose_device(wish, offers, world->rank()); });
+  return world->together([&] {
+    return choose_device(wish, offers, world->rank(), obstacle(offers).empty() ? lm::beyond_gpus(model) : "");
+  });
 }
 
 DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype,

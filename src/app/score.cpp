@@ -111,7 +111,7 @@ int score_command(cluster::World& world, const Arguments& arguments) {
                 << option_set(&options).shown;
     return 0;
   }
-  const agent::DeviceChoice device = agent::choose_device(wish_of(options), &world);
+  const agent::DeviceChoice device = agent::choose_device(wish_of(options), options.model, &world);
   if (root && !device.note.empty()) print_message(device.note);
   world.together([&] {
     if (!root) return;

@@ -15,15 +15,17 @@ class Sizes {
   }
   [[nodiscard]] ModelPart attention() const {
     ModelPart layer{.name = "attention"};
-    add_norm(&layer);
-    if (c_.query_key_norm) add_floats(2 * c_.head_dim, &layer);
+    if (c_.norms_before()) add_norm(&layer);
+    if (c_.norms_after()) add_norm(&layer);
+    if (c_.head_norms != HeadNorms::none) add_floats(c_.query_norm_size() + c_.key_norm_size(), &layer);
     add_matrix(c_.query_size() + 2 * c_.kv_size(), c_.hidden_size, c_.qkv_bias, &layer);
     add_matrix(c_.hidden_size, c_.query_size(), c_.output_bias, &layer);
     return all_layers(layer);
   }
   [[nodiscard]] ModelPart mlp() const {
     ModelPart layer{.name = "mlp"};
-    if (c_.residual == Residual::serial) add_norm(&layer);
+    if (c_.mlp_norm_before()) add_norm(&layer);
+    if (c_.norms_after()) add_norm(&layer);
     add_matrix(c_.up_size(), c_.hidden_size, c_.mlp_bias, &layer);
     add_matrix(c_.hidden_size, c_.intermediate_size, c_.mlp_bias, &layer);
     return all_layers(layer);

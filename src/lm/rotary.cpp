@@ -15,13 +15,15 @@ using nlohmann::json;
 /// The object that holds the parameters; entries beside it in config.json stand in for those that it lacks.
 class RotaryEntries {
  public:
-  explicit RotaryEntries(const ConfigReader& in) : in_(in) {
+  RotaryEntries(const ConfigReader& in, const std::string& layer_type) : in_(in) {
     for (const char* key : {"rope_scaling", "rope_parameters"}) {
       if (!in.has(key)) continue;
       if (!in.at(key).is_object()) in.wrong_type(key);
       if (in.at(key).empty() || !entries_.empty()) continue;
       key_ = key;
       entries_ = in.at(key);
+      if (is_of_layers_ = has(layer_type.c_str()) && entries_.at(layer_type).is_object(); is_of_layers_)
+        entries_ = json(entries_.at(layer_type));
     }
   }
 
@@ -35,13 +37,26 @@ class RotaryEntries {
   }
   [[nodiscard]] bool has(const char* name) const { return entries_.contains(name) && !entries_.at(name).is_null(); }
   [[nodiscard]] double positive(const char* name, double fallback) const {
-    double value = has(name) ? number(name) : in_.get<double>(name, fallback);
+    const double value = has(name) ? number(name) : is_of_layers_ ? fallback : in_.get<double>(name, fallback);
     if (!(value > 0.0 && std::isfinite(value))) in_.fail(std::string(name) + " is not positive");
     return value;
   }
   [[nodiscard]] double positive(const char* name) const {
     if (!has(name)) in_.fail(key_ + " has no " + name);
     return positive(name, 0.0);
+  }
+  [[nodiscard]] std::vector<double> all_positive(const char* name, std::size_t count) const {
+    if (!has(name)) in_.fail(key_ + " has no " + name);
+    std::vector<double> values;
+    for (const json& value : entries_.at(name)) {
+      if (!value.is_number()) in_.wrong_type(key_);
+      values.push_back(value.get<double>());
+      if (!(values.back() > 0.0 && std::isfinite(values.back()))) in_.fail(std::string(name) + " is not positive");
+    }
+    if (values.size() != count)
+      in_.fail(std::string(name) + " has " + std::to_string(values.size()) + " entries instead of " +
+               std::to_string(count));
+    return values;
   }
   [[nodiscard]] bool flag(const char* name, bool fallback) const {
     if (!has(name)) return fallback;
@@ -57,6 +72,7 @@ class RotaryEntries {
   const ConfigReader& in_;
   std::string key_;
   json entries_ = json::object();
+  bool is_of_layers_ = false;
 };
 
 RotaryScaling scaling_of(const ConfigReader& in, const std::string& type) {
@@ -64,8 +80,9 @@ RotaryScaling scaling_of(const ConfigReader& in, const std::string& type) {
   if (type == "linear") return RotaryScaling::linear;
   if (type == "llama3") return RotaryScaling::llama3;
   if (type == "yarn") return RotaryScaling::yarn;
+  if (type == "longrope" || type == "su") return RotaryScaling::longrope;  // older files of Phi-3 say su
   in.unsupported("rotary position scaling " + shown(type),
-                 "a checkpoint with scaling default, linear, dynamic, llama3 or yarn");
+                 "a checkpoint with scaling default, linear, dynamic, llama3, yarn or longrope");
 }
 
 /// What yarn multiplies turned queries and keys by, unless the configuration says it.
@@ -89,6 +106,15 @@ void read_yarn(const ConfigReader& in, const RotaryEntries& entries, Rotary* rot
   rotary->truncate = entries.flag("truncate", true);
   rotary->attention_factor = entries.positive("attention_factor", yarn_attention_factor(entries, rotary->factor));
   if (rotary->theta <= 1.0) in.fail("rope_theta is not greater than 1");
+}
+
+void read_longrope(const ConfigReader& in, const RotaryEntries& entries, int max_position, Rotary* rotary) {
+  rotary->factor = entries.positive("factor", max_position / rotary->original_context);
+  rotary->short_factors = entries.all_positive("short_factor", static_cast<std::size_t>(rotary->dimensions / 2));
+  if (rotary->factor > 1.0 && rotary->original_context <= 1.0) in.fail("the original context is not greater than 1");
+  const double usual =
+      rotary->factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(rotary->factor) / std::log(rotary->original_context));
+  rotary->attention_factor = entries.positive("attention_factor", usual);
 }
 
 double llama3_frequency(const Rotary& r, double frequency) {
@@ -117,23 +143,26 @@ double yarn_frequency(const Rotary& r, int pair, double frequency) {
 }  // namespace
 
 Rotary read_rotary(const ConfigReader& in, const RotaryDefaults& defaults) {
-  const RotaryEntries entries(in);
+  const RotaryEntries entries(in, defaults.layer_type);
   Rotary rotary;
   const double part = entries.positive("partial_rotary_factor", defaults.part);
   if (part > 1.0) in.fail("partial_rotary_factor is greater than 1");
   rotary.dimensions = static_cast<int>(defaults.head_dim * part);
   if (rotary.dimensions < 2 || rotary.dimensions % 2 != 0)
     in.fail("partial_rotary_factor leaves " + std::to_string(rotary.dimensions) + " dimensions to turn");
-  rotary.theta = entries.positive("rope_theta", rotary.theta);
+  rotary.theta = entries.positive("rope_theta", defaults.theta);
   rotary.scaling = scaling_of(in, entries.type());
   if (rotary.scaling == RotaryScaling::none) return rotary;
-  rotary.factor = entries.positive("factor");
+  if (rotary.scaling != RotaryScaling::longrope) rotary.factor = entries.positive("factor");
   if (rotary.scaling == RotaryScaling::linear) return rotary;
   constexpr const char* original = "original_max_position_embeddings";  // beside the object it has precedence
-  rotary.original_context =
-      in.has(original) ? in.positive(original) : entries.positive(original, defaults.max_position);
+  rotary.original_context = in.has(original)
+                                ? in.positive(original)
+                                : entries.positive(original, defaults.original_context > 0 ? defaults.original_context
+                                                                                           : defaults.max_position);
   if (rotary.scaling == RotaryScaling::llama3) read_llama3(in, entries, &rotary);
   if (rotary.scaling == RotaryScaling::yarn) read_yarn(in, entries, &rotary);
+  if (rotary.scaling == RotaryScaling::longrope) read_longrope(in, entries, defaults.max_position, &rotary);
   return rotary;
 }
 
@@ -144,6 +173,7 @@ std::vector<double> rotary_frequencies(const Rotary& rotary) {
     if (rotary.scaling == RotaryScaling::linear) frequency /= rotary.factor;
     if (rotary.scaling == RotaryScaling::llama3) frequency = llama3_frequency(rotary, frequency);
     if (rotary.scaling == RotaryScaling::yarn) frequency = yarn_frequency(rotary, pair, frequency);
+    if (rotary.scaling == RotaryScaling::longrope) frequency /= rotary.short_factors[static_cast<std::size_t>(pair)];
     frequencies.push_back(frequency);
   }
   return frequencies;

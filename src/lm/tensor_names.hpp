@@ -15,14 +15,17 @@ enum class MatrixLayout { outputs_inputs, inputs_outputs };
 struct TensorNames {
   std::string prefix;
   std::string embedding;
-  std::string positions;  ///< empty if there are none
-  std::string layer;      ///< before a layer's number
-  std::string attention_norm;
-  std::string mlp_norm;                ///< empty if the MLP reads what attention reads
+  std::string positions;               ///< empty if there are none
+  std::string layer;                   ///< before a layer's number
+  std::string attention_norm;          ///< before attention; this and others are empty where there is no such norm
+  std::string mlp_norm;                ///< before the MLP
+  std::string after_attention_norm;    ///< of what attention adds
+  std::string after_mlp_norm;          ///< of what the MLP adds
   std::string query_norm, key_norm;    ///< where heads have norms
   std::vector<std::string> attention;  ///< query, key and value, or one tensor of all three
   std::string output;
-  std::vector<std::string> up;  ///< gate and up, or up alone
+  bool head_by_head = false;    ///< that one tensor has each head's query, key and value together
+  std::vector<std::string> up;  ///< gate and up, one tensor of both, or up alone
   std::string down;
   std::string final_norm;
   std::string head;
@@ -38,6 +41,10 @@ std::string prefix_in(const Safetensors& weights, const TensorNames& names);
 struct MatrixPart {
   std::string name;
   int outputs = 0;
+  int head_dim = 0;  ///< if there are any, its rows come head by head: so many of query, key and value each; else 0
+
+  /// Where in the tensor a row of the product lies: of all queries, then all keys, then all values.
+  [[nodiscard]] std::size_t stored_row(std::size_t row) const;
 };
 /// @param at the layer's beginning of all names
 std::vector<MatrixPart> attention_parts(const TensorNames& names, const TransformerConfig& config,

@@ -217,7 +217,7 @@ ModelError refusal(const std::string& name, std::string why) {
   constexpr std::size_t most = 300;
   if (why.size() > most) why = why.substr(0, most) + "...";
   return ModelError("cannot load tokenizer " + name + " (" + why +
-                    ") use a checkpoint with a BPE tokenizer.json, as GPT-2, Llama, Mistral, Phi and Qwen have");
+                    ") use a checkpoint with a BPE tokenizer.json, as Gemma, GPT-2, Llama, Mistral, Phi and Qwen have");
 }
 
 }  // namespace

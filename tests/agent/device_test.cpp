@@ -95,6 +95,19 @@ TEST(ChooseDevice, GpusOfTwoKindsAreNotMixed) {
   EXPECT_NE(refusal(DeviceWish::cuda, offers).find("H200 on a, A100 on b"), std::string::npos);
 }
 
+TEST(ChooseDevice, AModelThatNoGpuComputesRunsOnTheCpuWithALineThatSaysWhy) {
+  const std::vector<GpuOffer> offers{gpus_of("a", 0, 1)};
+  const auto choose = [&](DeviceWish wish) { return choose_device(wish, offers, Rank{0}, "soft-capped logits"); };
+
+  EXPECT_EQ(choose(DeviceWish::automatic).device.kind, cpu);
+  EXPECT_EQ(choose(DeviceWish::automatic).note,
+            "all ranks run on the CPU (no GPU computes this model, which has soft-capped logits); --device cpu says so "
+            "from the start");
+  EXPECT_NE(choose(DeviceWish::cuda_if_any).note.find("soft-capped logits"), std::string::npos);
+  EXPECT_EQ(choose(DeviceWish::cpu).note, "");
+  EXPECT_THROW((void)choose(DeviceWish::cuda), UsageError);
+}
+
 TEST(DeviceWishOf, OptionsModelsAndTypes) {
   EXPECT_EQ(device_wish("auto", false, "m", DType::automatic), DeviceWish::automatic);
   EXPECT_EQ(device_wish("auto", true, "m", DType::bf16), DeviceWish::cuda_if_any);

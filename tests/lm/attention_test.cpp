@@ -147,7 +147,7 @@ struct Head {
     return {std::span(&query, 1), 1, head_layout<Kv>(head_dim)};
   }
   [[nodiscard]] AttentionTask<T> task(const AttentionPlan& plan, const std::vector<float>& query, T* out) const {
-    return {&plan.groups().front(), {query.data()}, {out}, offset, head_dim, scale()};
+    return {&plan.groups().front(), {query.data()}, {out}, offset, head_dim, scale(), cap};
   }
   [[nodiscard]] float scale() const { return 1.0F / std::sqrt(static_cast<float>(head_dim)); }
   void attend(const AttentionKernels<T>& kernels, const std::vector<float>& query, T* out) const {
@@ -167,6 +167,7 @@ struct Head {
       double dot = 0.0;
       for (std::size_t d = 0; d < key.size(); ++d) dot += query[d] * key[d];
       scores.push_back(dot * scale());
+      if (cap > 0.0F) scores.back() = cap * std::tanh(scores.back() / cap);
     }
     Attended all{std::vector<double>(static_cast<std::size_t>(head_dim)), {}, 0.0};
     const double top = *std::max_element(scores.begin(), scores.end());
@@ -203,7 +204,8 @@ struct Head {
   static constexpr std::size_t offset = 64;
   int head_dim;
   int count;
-  int first = 0;  ///< position that is seen
+  int first = 0;     ///< position that is seen
+  float cap = 0.0F;  ///< of scores
   std::vector<float> keys, values;
   std::vector<std::vector<std::byte>> storage;
   std::vector<const std::byte*> blocks;
@@ -328,6 +330,27 @@ TYPED_TEST(AttentionTest, AttentionSeesOnlyItsWindow) {
           this->same_for_all(32, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
       this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+    }
+}
+
+TYPED_TEST(AttentionTest, AttentionCapsWhatItSees) {
+  for (const int positions : {1, 17, 513, 1100})
+    for (const int first : {0, 5, 600}) {
+      if (first >= positions) continue;
+      Head<TypeParam> head(positions, 32, 1.0F);
+      head.first = first;
+      head.cap = 0.5F;  // most scores are larger
+      const auto query = normal(32, 9);
+
+      const auto found =
+          this->same_for_all(32, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
+
+      this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+      auto uncapped = head;
+      uncapped.cap = 0.0F;
+      if (positions > first + 1) {
+        EXPECT_NE(uncapped.attend(query), head.attend(query));
+      }
     }
 }
 

@@ -232,7 +232,15 @@ TEST(OddCheckpoint, ATensorThatAFamilyNeedsIsNamed) {
                                      {"phi_partial", "model.layers.0.mlp.fc1.bias"},
                                      {"gpt2", "transformer.wpe.weight"},
                                      {"gpt2", "transformer.h.1.attn.c_attn.weight"},
-                                     {"gpt2", "transformer.ln_f.bias"}}) {
+                                     {"gpt2", "transformer.ln_f.bias"},
+                                     {"gemma3", "model.layers.1.post_feedforward_layernorm.weight"},
+                                     {"gemma3", "model.layers.0.pre_feedforward_layernorm.weight"},
+                                     {"olmo2", "model.layers.1.self_attn.k_norm.weight"},
+                                     {"phi3_window", "model.layers.0.self_attn.qkv_proj.weight"},
+                                     {"phi3_window", "model.layers.1.mlp.gate_up_proj.weight"},
+                                     {"gpt_neox", "gpt_neox.layers.0.post_attention_layernorm.weight"},
+                                     {"gpt_neox", "gpt_neox.layers.1.attention.query_key_value.bias"},
+                                     {"gpt_neox", "embed_out.weight"}}) {
     const BadFolder folder(name);
     const std::string missing = tensor;
     rename_tensors(folder, [&](const std::string& found) { return found == missing ? "other" : found; });

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bad_folder.hpp"
@@ -32,7 +33,7 @@ TEST(Config, ReadsWhatTransformersWrites) {
   EXPECT_EQ(c.kv_size(), 32);
   EXPECT_EQ(c.max_position, 512);
   EXPECT_EQ(c.norm_epsilon, 1e-5);
-  EXPECT_EQ(c.rotary.theta, 500000.0);
+  EXPECT_EQ(c.rotaries.front().theta, 500000.0);
   EXPECT_EQ(c.qkv_bias, Bias::yes);
   EXPECT_EQ(c.output_bias, Bias::yes);
   EXPECT_TRUE(c.tied_head);
@@ -49,7 +50,7 @@ TEST(Config, Qwen2HasBiasesOfItsOwn) {
 TEST(Config, Qwen3NormalizesHeadsThatAreWiderThanTheirShare) {
   const TransformerConfig c = load_config(fixture("qwen3_tied"));
 
-  EXPECT_TRUE(c.query_key_norm);
+  EXPECT_EQ(c.head_norms, HeadNorms::each);
   EXPECT_EQ(c.head_dim, 32);
   EXPECT_EQ(c.query_size(), 2 * c.hidden_size);
   EXPECT_EQ(c.qkv_bias, Bias::no);
@@ -63,7 +64,7 @@ TEST(Config, PhiTurnsAPartOfItsHeadsAndHasBiasesEverywhere) {
   EXPECT_EQ(c.norm_epsilon, 1e-5);
   EXPECT_EQ(c.activation, Activation::gelu_tanh);
   EXPECT_EQ(c.residual, Residual::parallel);
-  EXPECT_EQ(c.rotary.dimensions, 8);
+  EXPECT_EQ(c.rotaries.front().dimensions, 8);
   EXPECT_EQ(c.up_size(), c.intermediate_size);
   for (const Bias bias : {c.qkv_bias, c.output_bias, c.mlp_bias, c.head_bias}) EXPECT_EQ(bias, Bias::yes);
   EXPECT_FALSE(c.tied_head);
@@ -90,13 +91,177 @@ TEST(Config, Gpt2HasNamesAndDefaultsOfItsOwn) {
   EXPECT_TRUE(c.tied_head);
 }
 
-/// The windows of @p name's layers when @p change has changed its configuration.
-std::vector<int> windows_of(const char* name, const std::function<void(json*)>& change) {
+/// The configuration of @p name when @p change has changed it.
+TransformerConfig changed(const char* name, const std::function<void(json*)>& change) {
   const BadFolder folder(name);
   json config = json::parse(folder.read("config.json"));
   change(&config);
   folder.write("config.json", config.dump());
-  return load_config(folder.path()).windows;
+  return load_config(folder.path());
+}
+
+std::vector<double> thetas(const TransformerConfig& config) {
+  std::vector<double> all;
+  for (const Rotary& rotary : config.rotaries) all.push_back(rotary.theta);
+  return all;
+}
+
+TEST(Config, Gemma3TurnsLayersWithAWindowOtherwise) {
+  const TransformerConfig c = load_config(fixture("gemma3"));
+
+  EXPECT_EQ(c.windows, (std::vector{20, 512}));
+  EXPECT_EQ(thetas(c), (std::vector{1e4, 1e6}));
+  EXPECT_EQ(c.rotaries[0].scaling, RotaryScaling::none);
+  EXPECT_EQ(c.rotaries[1].factor, 8.0);
+  EXPECT_EQ(c.norm_places, NormPlaces::both);
+  EXPECT_EQ(c.norm_offset, 1.0F);
+  EXPECT_EQ(c.head_norms, HeadNorms::each);
+  EXPECT_EQ(c.activation, Activation::gated_gelu_tanh);
+  EXPECT_EQ(c.embedding_scale, std::sqrt(32.0));
+  EXPECT_EQ(c.attention_divisor, std::sqrt(24.0F));
+  EXPECT_EQ(c.attention_cap, 0.0);
+  EXPECT_EQ(c.logit_cap, 0.0);
+  EXPECT_TRUE(c.tied_head);
+}
+
+/// As the files of 270M and 1B have it, and with what they leave out.
+TEST(Config, Gemma3sOlderFilesMeanTheSame) {
+  const auto older = [](json* c) {
+    for (const char* key : {"rope_parameters", "layer_types", "hidden_activation", "tie_word_embeddings", "head_dim"})
+      c->erase(key);
+    (*c)["num_hidden_layers"] = 7;
+    (*c)["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
+    (*c)["rope_local_base_freq"] = 20000;
+  };
+  const TransformerConfig c = changed("gemma3", older);
+  EXPECT_EQ(c.windows, (std::vector{20, 20, 20, 20, 20, 512, 20}));
+  EXPECT_EQ(thetas(c), (std::vector{2e4, 2e4, 2e4, 2e4, 2e4, 1e6, 2e4}));
+  EXPECT_EQ(c.rotaries[4].scaling, RotaryScaling::none);
+  EXPECT_EQ(c.rotaries[5].scaling, RotaryScaling::linear);
+  EXPECT_EQ(c.head_dim, 256);
+  EXPECT_TRUE(c.tied_head);
+
+  const TransformerConfig pattern = changed("gemma3", [&](json* j) {
+    older(j);
+    (*j)["sliding_window_pattern"] = 2;
+    (*j)["sliding_window"] = 512;  // as wide as the context: these layers turn in their way all the same
+    (*j)["rope_theta"] = 5e5;
+  });
+  EXPECT_EQ(pattern.windows, std::vector<int>(7, 512));
+  EXPECT_EQ(thetas(pattern), (std::vector{2e4, 5e5, 2e4, 5e5, 2e4, 5e5, 2e4}));
+}
+
+TEST(Config, Gemma2CapsScoresAndLogitsUnlessItSaysNull) {
+  const TransformerConfig c = load_config(fixture("gemma2"));
+  EXPECT_EQ(c.attention_cap, 4.0);
+  EXPECT_EQ(c.logit_cap, 5.0);
+  EXPECT_EQ(c.windows, (std::vector{20, 512}));
+  EXPECT_EQ(c.head_norms, HeadNorms::none);
+
+  const TransformerConfig silent = changed("gemma2", [](json* j) {
+    for (const char* key : {"attn_logit_softcapping", "query_pre_attn_scalar", "layer_types", "sliding_window"})
+      j->erase(key);
+    (*j)["final_logit_softcapping"] = nullptr;
+    (*j)["max_position_embeddings"] = 8192;
+  });
+  EXPECT_EQ(silent.attention_cap, 50.0);
+  EXPECT_EQ(silent.logit_cap, 0.0);
+  EXPECT_EQ(silent.attention_divisor, 16.0F);
+  EXPECT_EQ(silent.windows, (std::vector{4096, 8192}));
+}
+
+TEST(Config, TheFirstGemmasGeluIsItsTanhForm) {
+  const TransformerConfig c = changed("gemma", [](json* j) { (*j)["hidden_act"] = "gelu"; });
+  EXPECT_EQ(c.activation, Activation::gated_gelu_tanh);
+  EXPECT_EQ(c.norm_places, NormPlaces::before);
+}
+
+TEST(Config, Phi3sLongFactorsEndItsContext) {
+  const TransformerConfig c = load_config(fixture("phi3_longrope"));
+  EXPECT_EQ(c.max_position, 128);
+  EXPECT_EQ(c.windows, (std::vector{128, 128}));
+  EXPECT_EQ(c.rotaries.front().dimensions, 24);
+  EXPECT_EQ(c.rotaries.front().short_factors.size(), 12U);
+  EXPECT_DOUBLE_EQ(c.rotaries.front().attention_factor, std::sqrt(1.0 + std::log(4.0) / std::log(128.0)));
+  EXPECT_EQ(c.norm_epsilon, 1e-5);
+
+  const TransformerConfig older = changed("phi3_longrope", [](json* j) {
+    json scaling = (*j)["rope_parameters"];
+    j->erase("rope_parameters");
+    (*j)["rope_scaling"] = {{"type", "su"}, {"short_factor", scaling["short_factor"]}};
+    (*j)["partial_rotary_factor"] = 0.75;
+  });
+  EXPECT_EQ(older.rotaries, c.rotaries);
+  const TransformerConfig silent = changed("phi3_longrope", [](json* j) {
+    j->erase("original_max_position_embeddings");
+    (*j)["rope_parameters"].erase("original_max_position_embeddings");
+    (*j)["max_position_embeddings"] = 131072;
+  });
+  EXPECT_EQ(silent.max_position, 4096);
+  EXPECT_EQ(changed("phi3_window", [](json*) {}).windows, (std::vector{20, 20}));
+  EXPECT_EQ(changed("phi3_window", [](json* j) { j->erase("sliding_window"); }).windows, (std::vector{512, 512}));
+}
+
+TEST(Config, GptNeoXHasANormForEachOfItsParallelParts) {
+  const TransformerConfig c = load_config(fixture("gpt_neox"));
+  EXPECT_EQ(c.residual, Residual::parallel_own_norm);
+  EXPECT_EQ(c.activation, Activation::gelu);
+  EXPECT_EQ(c.rotaries.front().dimensions, 8);
+  for (const Bias bias : {c.qkv_bias, c.output_bias, c.mlp_bias}) EXPECT_EQ(bias, Bias::yes);
+  EXPECT_EQ(c.head_bias, Bias::no);
+  EXPECT_FALSE(c.tied_head);
+  EXPECT_EQ(load_config(fixture("gpt_neox_serial_f16")).residual, Residual::serial);
+
+  const TransformerConfig older = changed("gpt_neox", [](json* j) {
+    j->erase("rope_parameters");
+    (*j)["rotary_pct"] = 0.5;
+    (*j)["rotary_emb_base"] = 20000;
+    (*j)["hidden_act"] = "gelu_fast";
+    (*j)["attention_bias"] = false;
+  });
+  EXPECT_EQ(older.rotaries.front().dimensions, 16);
+  EXPECT_EQ(older.rotaries.front().theta, 20000.0);
+  EXPECT_EQ(older.activation, Activation::gelu_tanh);
+  EXPECT_EQ(older.qkv_bias, Bias::no);
+  EXPECT_EQ(older.mlp_bias, Bias::yes);
+}
+
+TEST(Config, SmolLM3LeavesSomeLayersUnturned) {
+  const TransformerConfig c = load_config(fixture("smollm3"));
+  EXPECT_EQ(c.rotaries[0].dimensions, 16);
+  EXPECT_EQ(c.rotaries[1].dimensions, 0);
+
+  const TransformerConfig silent = changed("smollm3", [](json* j) {
+    for (const char* key : {"no_rope_layers", "rope_parameters", "tie_word_embeddings", "layer_types"}) j->erase(key);
+    (*j)["num_hidden_layers"] = 5;
+    (*j)["use_sliding_window"] = true;
+    (*j)["sliding_window"] = 16;
+  });
+  EXPECT_EQ(thetas(silent), (std::vector{2e6, 2e6, 2e6, 1e4, 2e6}));
+  EXPECT_EQ(silent.rotaries[3].dimensions, 0);
+  EXPECT_EQ(silent.windows, (std::vector{512, 512, 512, 16, 512}));
+  EXPECT_TRUE(silent.tied_head);
+}
+
+TEST(Config, Olmo2NormalizesWhatItAdds) {
+  const TransformerConfig c = load_config(fixture("olmo2"));
+  EXPECT_EQ(c.norm_places, NormPlaces::after);
+  EXPECT_EQ(c.head_norms, HeadNorms::together);
+  EXPECT_EQ(c.query_norm_size(), 32);
+  EXPECT_EQ(c.key_norm_size(), 16);
+}
+
+TEST(Config, GraniteMultiplies) {
+  const TransformerConfig c = load_config(fixture("granite"));
+  EXPECT_EQ(c.embedding_scale, 3.0);
+  EXPECT_EQ(c.residual_scale, 0.7);
+  EXPECT_FLOAT_EQ(c.attention_divisor, 5.0F);
+  EXPECT_EQ(c.logit_scale, 0.5);
+}
+
+/// The windows of @p name's layers when @p change has changed its configuration.
+std::vector<int> windows_of(const char* name, const std::function<void(json*)>& change) {
+  return changed(name, change).windows;
 }
 
 TEST(Config, MistralsWindowHoldsForEveryLayerUnlessItIsNull) {
@@ -160,7 +325,7 @@ TEST_F(ChangedConfig, OlderFilesWithoutTheNewerEntriesAreRead) {
     (*j)["rope_scaling"] = nullptr;
   });
 
-  EXPECT_EQ(c.rotary.theta, 5000.0);
+  EXPECT_EQ(c.rotaries.front().theta, 5000.0);
   EXPECT_EQ(c.head_dim, 16);
   EXPECT_EQ(c.kv_heads, 4);
   EXPECT_EQ(c.norm_epsilon, 1e-6);
@@ -183,16 +348,19 @@ TEST_F(ChangedConfig, SeveralEndTokensAreRead) {
 }
 
 TEST_F(ChangedConfig, WhatIsNotSupportedIsNamedWithWhatIs) {
-  const std::string line = refusal([](json* c) { (*c)["architectures"] = {"Gemma2ForCausalLM"}; });
-  EXPECT_NE(line.find("'Gemma2ForCausalLM' is not supported"), std::string::npos) << line;
-  for (const char* name : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
-                           "PhiForCausalLM", " or GPT2LMHeadModel"})
+  const std::string line = refusal([](json* c) { (*c)["architectures"] = {"Gemma3nForCausalLM"}; });
+  EXPECT_NE(line.find("'Gemma3nForCausalLM' is not supported"), std::string::npos) << line;
+  for (const char* name :
+       {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GemmaForCausalLM",
+        "Gemma2ForCausalLM", "Gemma3ForCausalLM", "PhiForCausalLM", "Phi3ForCausalLM", "SmolLM3ForCausalLM",
+        "Olmo2ForCausalLM", "GraniteForCausalLM", "GPTNeoXForCausalLM", " or GPT2LMHeadModel"})
     EXPECT_NE(line.find(name), std::string::npos) << line;
 
-  expect_refusal_of("rope_parameters", {{"rope_type", "longrope"}, {"factor", 8.0}}, "scaling 'longrope'");
-  expect_refusal_of("rope_scaling", {{"type", "su"}, {"factor", 2.0}}, "default, linear, dynamic, llama3 or yarn");
+  expect_refusal_of("rope_parameters", {{"rope_type", "proportional"}, {"factor", 8.0}}, "scaling 'proportional'");
+  expect_refusal_of("rope_scaling", {{"type", "axial"}}, "default, linear, dynamic, llama3, yarn or longrope");
   expect_refusal_of("partial_rotary_factor", 0.5, "partial_rotary_factor in LlamaForCausalLM");
-  expect_refusal_of("hidden_act", "gelu", "'gelu'");
+  expect_refusal_of("hidden_act", "gelu", "activation 'gelu' is not supported");
+  expect_refusal_of("hidden_act", "relu", "use a checkpoint with silu or gelu_pytorch_tanh");
   expect_refusal_of("mlp_bias", true, "mlp_bias");
   expect_refusal_of("quantization_config", {{"bits", 4}}, "quantized");
   expect_refusal_of("head_dim", 24, "head dimension of 24");
@@ -212,13 +380,21 @@ TEST_F(ChangedConfig, WhatOneFamilyLacksIsNamed) {
     return message_of([&] { (void)load_config(copy.path()); });
   };
   EXPECT_NE(refusal_of("phi_partial", "qk_layernorm", true).find("qk_layernorm is not supported"), std::string::npos);
-  EXPECT_NE(refusal_of("phi_partial", "hidden_act", "gelu").find("gelu_new"), std::string::npos);
+  EXPECT_NE(refusal_of("phi_partial", "hidden_act", "silu").find("gelu_new"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "activation_function", "relu").find("activation 'relu'"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "scale_attn_by_inverse_layer_idx", true).find("inverse"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "scale_attn_weights", false).find("scale_attn_weights"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "add_cross_attention", true).find("add_cross_attention"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "n_layer", 0).find("'n_layer' is 0"), std::string::npos);
   EXPECT_NE(refusal_of("gpt2", "layer_norm_epsilon", 2).find("layer_norm_epsilon"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma3", "attn_logit_softcapping", 50.0).find("attn_logit_softcapping"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma3", "use_bidirectional_attention", true).find("bidirectional"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma2", "final_logit_softcapping", -1).find("not positive"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma2", "query_pre_attn_scalar", 0).find("not positive"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma2", "layer_types", {"full_attention"}).find("every layer"), std::string::npos);
+  EXPECT_NE(refusal_of("granite", "residual_multiplier", 0).find("not positive"), std::string::npos);
+  EXPECT_NE(refusal_of("smollm3", "no_rope_layers", {1}).find("every layer"), std::string::npos);
+  EXPECT_NE(refusal_of("smollm3", "no_rope_layers", {"x"}).find("wrong type"), std::string::npos);
   EXPECT_NE(refusal_of("mistral_window", "sliding_window", 0).find("'sliding_window' is 0"), std::string::npos);
   EXPECT_NE(refusal_of("qwen2_yarn_window", "layer_types", {"full_attention"}).find("every layer"), std::string::npos);
 }
@@ -252,6 +428,15 @@ TEST_F(ChangedConfig, SenselessEntriesAreNamed) {
   expect_refusal_of("rope_parameters", {{"rope_type", "yarn"}, {"factor", "4"}}, "has the wrong type");
   expect_refusal_of("rope_parameters", {{"rope_type", "yarn"}, {"factor", 4}, {"truncate", 1}}, "has the wrong type");
   expect_refusal_of("rope_parameters", {{"partial_rotary_factor", 1e300}}, "partial_rotary_factor is greater than 1");
+  const json longrope = {{"rope_type", "longrope"}, {"factor", 8.0}};
+  expect_refusal_of("rope_parameters", longrope, "has no short_factor");
+  json bad = longrope;
+  bad["short_factor"] = {1, 2};
+  expect_refusal_of("rope_parameters", bad, "short_factor has 2 entries instead of 8");
+  bad["short_factor"] = {1, "x"};
+  expect_refusal_of("rope_parameters", bad, "'rope_parameters' has the wrong type");
+  bad["short_factor"] = json::array({1, 1, 1, 1, 1, 1, 1, 0});
+  expect_refusal_of("rope_parameters", bad, "short_factor is not positive");
   expect_refusal_of("partial_rotary_factor", 0.01, "partial_rotary_factor leaves 0 dimensions");
   expect_refusal_of("num_hidden_layers", 10001, "'num_hidden_layers' is 10001");
   expect_refusal("no entry 'vocab_size'", [](json* c) { c->erase("vocab_size"); });

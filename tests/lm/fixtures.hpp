@@ -30,7 +30,17 @@ inline const char* const checkpoints[] = {"llama_grouped_f32",
                                           "mistral_window",
                                           "qwen3_tied",
                                           "phi_partial",
-                                          "gpt2"};
+                                          "gpt2",
+                                          "gemma",
+                                          "gemma2",
+                                          "gemma3",
+                                          "phi3_longrope",
+                                          "phi3_window",
+                                          "gpt_neox",
+                                          "gpt_neox_serial_f16",
+                                          "smollm3",
+                                          "olmo2",
+                                          "granite"};
 
 /// In tests/lm/data, or where SHOAL_TEST_DATA in the environment says they have been packed.
 inline std::filesystem::path fixture(const std::string& name) {

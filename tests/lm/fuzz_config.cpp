@@ -45,11 +45,18 @@ void check(const shoal::lm::TransformerConfig& c) {
   require(!c.end_tokens.empty());
   for (const shoal::TokenId end : c.end_tokens) require(end.value() >= 0 && end.value() < c.vocabulary_size);
   require(std::isfinite(c.norm_epsilon) && c.norm_epsilon >= 0);
-  if (c.positions == shoal::lm::Positions::rotary) {
-    require(c.rotary.dimensions > 0 && c.rotary.dimensions % 2 == 0 && c.rotary.dimensions <= c.head_dim);
-    if (c.head_dim <= 4096)
-      for (const double frequency : shoal::lm::rotary_frequencies(c.rotary)) require(std::isfinite(frequency));
+  require(c.rotaries.size() == c.windows.size());
+  const shoal::lm::Rotary* checked = nullptr;
+  for (const shoal::lm::Rotary& rotary : c.rotaries) {
+    require(rotary.dimensions >= 0 && rotary.dimensions % 2 == 0 && rotary.dimensions <= c.head_dim);
+    if (c.head_dim > 4096 || (checked != nullptr && *checked == rotary)) continue;
+    checked = &rotary;
+    for (const double frequency : shoal::lm::rotary_frequencies(rotary)) require(std::isfinite(frequency));
+    require(std::isfinite(rotary.attention_factor));
   }
+  for (const double scale : {c.embedding_scale, c.residual_scale, double{c.attention_divisor}, c.logit_scale})
+    require(std::isfinite(scale) && scale > 0.0);
+  require(std::isfinite(c.attention_cap) && c.attention_cap >= 0.0 && std::isfinite(c.logit_cap) && c.logit_cap >= 0.0);
   for (const auto& part : shoal::lm::part_sizes(c, shoal::DType::f32, 4)) require(part.bytes < std::uint64_t{1} << 62U);
 }
 
@@ -76,8 +83,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (std::count(config.begin(), config.end(), '{') + std::count(config.begin(), config.end(), '[') > 200) return 0;
   const json patch = json::parse(config, nullptr, false);
   if (patch.is_discarded()) return 0;
-  for (const char* architecture : {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
-                                   "PhiForCausalLM", "GPT2LMHeadModel"}) {
+  for (const char* architecture :
+       {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GemmaForCausalLM",
+        "Gemma2ForCausalLM", "Gemma3ForCausalLM", "PhiForCausalLM", "Phi3ForCausalLM", "SmolLM3ForCausalLM",
+        "Olmo2ForCausalLM", "GraniteForCausalLM", "GPTNeoXForCausalLM", "GPT2LMHeadModel"}) {
     json file = base_of(architecture);
     file.merge_patch(patch);
     try_out(file.dump(-1, ' ', false, json::error_handler_t::replace), generation);

@@ -104,14 +104,14 @@ TYPED_TEST(KernelsTest, LayerNormOfEqualValuesIsItsBias) {
   EXPECT_EQ(found, std::vector<double>(32, 0.5));
 }
 
-TYPED_TEST(KernelsTest, HeadNormIsRmsNormInPlace) {
+TYPED_TEST(KernelsTest, RmsNormInPlaceIsRmsNorm) {
   const auto x = normal(128, 1), weight = normal(128, 2);
   std::vector<float> expected(128);
   baseline_kernels_f32().rms_norm(x.data(), weight.data(), 128, 1e-6F, expected.data());
 
   for (const auto& [name, kernels] : tables<TypeParam>()) {
     auto found = x;
-    kernels->head_norm(found.data(), weight.data(), 128, 1e-6F);
+    kernels->rms_norm_in_place(found.data(), weight.data(), 128, 1e-6F);
     EXPECT_EQ(found, expected) << name;
   }
 }
@@ -127,6 +127,64 @@ TYPED_TEST(KernelsTest, GeluFollowsItsFormula) {
     for (const double v : x)
       expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))));
     this->expect_close(found, expected, this->rounding);
+  }
+}
+
+TYPED_TEST(KernelsTest, ExactGeluFollowsItsFormula) {
+  for (const float scale : {0.01F, 1.0F, 3.0F, 1e4F}) {
+    const auto x = normal(656, 3, scale);
+
+    const auto found =
+        this->same_for_all(656, [&](const auto& kernels, TypeParam* out) { kernels.gelu(x.data(), 656, out); });
+
+    std::vector<double> expected;
+    for (const double v : x) expected.push_back(0.5 * v * std::erfc(-v / std::sqrt(2.0)));
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
+TYPED_TEST(KernelsTest, GegluFollowsItsFormula) {
+  for (const float scale : {0.01F, 1.0F, 30.0F}) {
+    const auto gate = normal(656, 3, scale), up = normal(656, 4);
+
+    const auto found = this->same_for_all(
+        656, [&](const auto& kernels, TypeParam* out) { kernels.geglu_tanh(gate.data(), up.data(), 656, out); });
+
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < 656; ++i) {
+      const double v = gate[i];
+      expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))) * up[i]);
+    }
+    this->expect_close(found, expected, this->rounding);
+  }
+}
+
+/// Each number for itself: those near 0 keep their digits too.
+TYPED_TEST(KernelsTest, SoftCapFollowsItsFormulaToTheLastNumber) {
+  for (const std::size_t n : {1UL, 15UL, 16UL, 37UL, 640UL})
+    for (const float scale : {1e-3F, 1.0F, 10.0F, 100.0F}) {
+      const auto x = normal(n, 3, scale);
+      for (const auto& [name, kernels] : tables<TypeParam>()) {
+        auto found = x;
+        kernels->soft_cap(found.data(), static_cast<int>(n), 5.0F);
+        for (std::size_t i = 0; i < n; ++i) {
+          const double expected = 5.0 * std::tanh(static_cast<double>(x[i]) / 5.0);
+          ASSERT_NEAR(found[i], expected, 5e-7 * std::abs(expected)) << name << " at " << x[i];
+        }
+      }
+    }
+}
+
+TYPED_TEST(KernelsTest, CopyRoundsEveryNumber) {
+  const auto x = normal(48, 9);
+
+  const auto found =
+      this->same_for_all(48, [&](const auto& kernels, TypeParam* out) { kernels.copy(x.data(), 48, out); });
+
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    TypeParam rounded;
+    assign(x[i], &rounded);
+    EXPECT_EQ(found[i], to_double(rounded));
   }
 }
 

@@ -28,9 +28,8 @@ class Parity : public testing::TestWithParam<std::tuple<const char*, Path>> {
     const ExpectedLogits expected = read_expected(folder, vocabulary_size);
     cases = expected.prompts;
     tolerance = dtype == DType::f32 ? 1e-5 : dtype == DType::bf16 ? expected.bf16_error : expected.int8_tolerance();
-    // Keys and values in 8 bits are about as far off as all in bf16.
-    if (path.kv_dtype == KvDType::int8)
-      tolerance = dtype == DType::int8 ? tolerance + expected.bf16_error : 1.6 * expected.bf16_error;
+    // Keys and values in 8 bits add about what all in bf16 are off. (AttentionTest has the exact bounds.)
+    if (path.kv_dtype == KvDType::int8) tolerance += 1.7 * expected.bf16_error;
   }
   void note(double error) { worst = std::max(worst, error); }
   void TearDown() override {

@@ -23,7 +23,7 @@ TransformerConfig config_with(const json& rope) {
   folder.write("config.json", config.dump());
   return load_config(folder.path());
 }
-Rotary rotary_of(const json& rope) { return config_with(rope).rotary; }
+Rotary rotary_of(const json& rope) { return config_with(rope).rotaries.front(); }
 
 void expect_frequencies(const Rotary& rotary, const std::map<std::size_t, double>& expected) {
   const auto found = rotary_frequencies(rotary);

@@ -323,6 +323,14 @@ SHOAL_KERNEL void score(const Stretch<Kv>& at, int window_begin, Prefetcher* nex
   }
 }
 
+template <int most, class Kv>
+SHOAL_KERNEL void cap_scores(float cap, int blocks, Query<most, Kv>* query) {
+  for (int i = 0; i < blocks; ++i) {
+    const Floats x = query->scores[i];
+    query->scores[i] = select(x > Floats{} - infinity, capped(x, cap), x);
+  }
+}
+
 /// Turns the scores of a window, all that @p at holds, into weights, those of two blocks at a time: one's arithmetic
 /// waits for itself.
 template <int most, class Kv>
@@ -444,8 +452,11 @@ class GroupAttention {
   SHOAL_METHOD void add_window(int begin) {
     for (int i = 0; i < group_.segment_count; ++i) score_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
-      if (const int positions = group_.queries[q].positions; positions > begin)
-        weigh(stretch(q, begin, smaller(positions, begin + window)), &next_, queries_ + q);
+      if (const int positions = group_.queries[q].positions; positions > begin) {
+        const auto seen = stretch(q, begin, smaller(positions, begin + window));
+        if (task_.cap > 0.0F) cap_scores(task_.cap, (seen.end - seen.begin + lanes - 1) / lanes, queries_ + q);
+        weigh(seen, &next_, queries_ + q);
+      }
     for (int i = 0; i < group_.segment_count; ++i) add_some<queries_at_once>(group_.segments[i], begin);
     for (int q = 0; q < group_.count; ++q)
       if (group_.queries[q].positions > begin)

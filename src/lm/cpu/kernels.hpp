@@ -86,6 +86,7 @@ struct AttentionTask {
   std::size_t offset;                       ///< of the head's part of a block, in bytes
   int head_dim;                             ///< multiple of 16, at most max_head_dim
   float scale;
+  float cap = 0.0F;  ///< scores become cap * tanh(score / cap); 0: they stay as they are
 };
 
 /// Columns of a panel.
@@ -134,15 +135,23 @@ struct Kernels : AttentionKernels<T> {
   /// out = x / sqrt(mean(x^2) + epsilon) * weight; n a multiple of 16 (Zhang & Sennrich 2019).
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, T* out);
   /// As rms_norm, in place and in single precision.
-  void (*head_norm)(float* x, const float* weight, int n, float epsilon);
+  void (*rms_norm_in_place)(float* x, const float* weight, int n, float epsilon);
+  /// out = x; n a multiple of 16.
+  void (*copy)(const float* x, int n, T* out);
   /// out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias; n a multiple of 16 (Ba et al. 2016).
   void (*layer_norm)(const float* x, const NormParameters& parameters, int n, T* out);
   /// x[i], x[i + half] rotated by the angle i, as Hugging Face orders them (Su et al. 2021).
   void (*rotate)(float* x, const float* cosines, const float* sines, int half);
   /// out = gate * sigmoid(gate) * up (Shazeer 2020); n a multiple of 16.
   void (*swiglu)(const float* gate, const float* up, int n, T* out);
-  /// out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016); n a multiple of 16.
+  /// out = gelu_tanh(gate) * up; n a multiple of 16.
+  void (*geglu_tanh)(const float* gate, const float* up, int n, T* out);
+  /// out = x / 2 * (1 + erf(x / sqrt(2))) (Hendrycks & Gimpel 2016); n a multiple of 16.
+  void (*gelu)(const float* x, int n, T* out);
+  /// out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))); n a multiple of 16.
   void (*gelu_tanh)(const float* x, int n, T* out);
+  /// x = cap * tanh(x / cap)
+  void (*soft_cap)(float* x, int n, float cap);
   void (*add)(const float* from, int n, float* to);  ///< to += from
   void (*multiply)(const PanelTask<T>& task);
   /// out = round(x / scale) + 128, where scale = max |x| / 127; n a multiple of 16. @return scale

@@ -40,7 +40,7 @@ class CpuTransformer final : public Transformer {
         processes_(node.processes),
         weights_(
             cpu::read_weights(config_, *file_, cpu::MatrixPacker(cpu::operand_type<T>, format, WeightMemory(node)))) {
-    if (config.positions == Positions::rotary) frequencies_ = rotary_frequencies(config.rotary);
+    for (const Rotary& rotary : config.rotaries) layer_turns_.push_back(find_turns(rotary));
   }
 
   [[nodiscard]] const TransformerConfig& config() const override { return config_; }
@@ -95,6 +95,21 @@ class CpuTransformer final : public Transformer {
     return static_cast<std::size_t>(config_.query_size() + 2 * config_.kv_size());
   }
 
+  /// What layers with equal rotary positions turn by: one after the other in a row of cosines.
+  struct Turns {
+    Rotary rotary;
+    std::vector<double> frequencies;
+    std::size_t begin;
+  };
+
+  std::size_t find_turns(const Rotary& rotary) {
+    const auto found = std::find_if(turns_.begin(), turns_.end(), [&](const Turns& t) { return t.rotary == rotary; });
+    if (found != turns_.end()) return static_cast<std::size_t>(found - turns_.begin());
+    turns_.push_back({rotary, rotary_frequencies(rotary), all_turns_});
+    all_turns_ += turns_.back().frequencies.size();
+    return turns_.size() - 1;
+  }
+
   std::size_t forward_chunk(std::span<const TokenRow> rows, BlockPool* pool, ForwardBuffers* buffers,
                             std::span<float> logits) const {
     Pass pass{rows, {},       {},
@@ -121,14 +136,15 @@ class CpuTransformer final : public Transformer {
     grow(&pass->b.up, m * static_cast<std::size_t>(config_.up_size()));
     const int widest = std::max({config_.hidden_size, config_.intermediate_size, config_.query_size()});
     grow(&pass->b.operand, m * static_cast<std::size_t>(widest) * sizeof(T));
-    grow(&pass->b.cosines, m * frequencies_.size());
-    grow(&pass->b.sines, m * frequencies_.size());
+    grow(&pass->b.cosines, m * all_turns_);
+    grow(&pass->b.sines, m * all_turns_);
   }
 
   void embed(std::size_t r, Pass* pass) const {
     const TokenRow& row = pass->rows[r];
     float* x = pass->b.residual.data() + r * hidden();
     weights_.embedding->read(static_cast<std::size_t>(row.token.value()) * hidden(), std::span(x, hidden()));
+    scale(embedding_scale(), std::span(x, hidden()));
     if (config_.positions == Positions::rotary) return;
     SHOAL_EXPECT(row.position < config_.max_position);
     std::vector<float> position(hidden());
@@ -145,27 +161,40 @@ class CpuTransformer final : public Transformer {
     }
   }
 
+  /// In the operands' type, as Hugging Face's models have it.
+  [[nodiscard]] float embedding_scale() const {
+    const auto exact = static_cast<float>(config_.embedding_scale);
+    return cpu::operand_type<T> == cpu::OperandType::bf16 ? Bf16::from_float(exact).to_float() : exact;
+  }
+
+  static void scale(float by, std::span<float> row) {
+    if (by == 1.0F) return;
+    for (float& x : row) x *= by;
+  }
+
   void fill_rotations(Pass* pass) const {
-    const std::size_t half = frequencies_.size();
     for (std::size_t r = 0; r < pass->rows.size(); ++r) {
-      float* cosines = pass->b.cosines.data() + r * half;
-      float* sines = pass->b.sines.data() + r * half;
+      float* cosines = pass->b.cosines.data() + r * all_turns_;
+      float* sines = pass->b.sines.data() + r * all_turns_;
       if (r > 0 && pass->rows[r].position == pass->rows[r - 1].position) {
-        std::copy_n(cosines - half, half, cosines);
-        std::copy_n(sines - half, half, sines);
+        std::copy_n(cosines - all_turns_, all_turns_, cosines);
+        std::copy_n(sines - all_turns_, all_turns_, sines);
         continue;
       }
-      for (std::size_t i = 0; i < half; ++i) {
-        const double angle = pass->rows[r].position * frequencies_[i];
-        cosines[i] = static_cast<float>(config_.rotary.attention_factor * std::cos(angle));
-        sines[i] = static_cast<float>(config_.rotary.attention_factor * std::sin(angle));
-      }
+      for (const Turns& turns : turns_)
+        for (const double frequency : turns.frequencies) {
+          const double angle = pass->rows[r].position * frequency;
+          *cosines++ = static_cast<float>(turns.rotary.attention_factor * std::cos(angle));
+          *sines++ = static_cast<float>(turns.rotary.attention_factor * std::sin(angle));
+        }
     }
   }
 
   void normalize_row(const cpu::NormWeights& norm, const float* x, T* out) const {
     const auto epsilon = static_cast<float>(config_.norm_epsilon);
-    if (config_.norm == Norm::rms)
+    if (norm.weight.empty())
+      kernels_.copy(x, config_.hidden_size, out);
+    else if (config_.norm == Norm::rms)
       kernels_.rms_norm(x, norm.weight.data(), config_.hidden_size, epsilon, out);
     else
       kernels_.layer_norm(x, {norm.weight.data(), norm.bias.data(), epsilon}, config_.hidden_size, out);
@@ -180,13 +209,30 @@ class CpuTransformer final : public Transformer {
     linear.matrix->multiply(pass->operand(), pass->product_rows, y);
   }
 
+  void normalize_all(const cpu::NormWeights& norm, Pass* pass) const {
+    parallel_for_short(pass->rows.size(), [&](std::size_t r) { normalize(norm, r, pass); });
+  }
+
+  /// @param y one row of a product @param after of what is added, if it has weights
+  void add_to_residual(std::span<const float> bias, const cpu::NormWeights& after, float* y, float* x) const {
+    if (after.weight.empty() && config_.residual_scale == 1.0) {
+      kernels_.add(y, config_.hidden_size, x);
+      return add(bias, x);
+    }
+    add(bias, y);
+    if (!after.weight.empty())
+      kernels_.rms_norm_in_place(y, after.weight.data(), config_.hidden_size, static_cast<float>(config_.norm_epsilon));
+    scale(static_cast<float>(config_.residual_scale), std::span(y, hidden()));
+    kernels_.add(y, config_.hidden_size, x);
+  }
+
   /// Adds a product's outputs to the residual stream; what is normalized next is the next product's operand.
-  void add_product(const cpu::Linear& linear, const cpu::NormWeights* next, Pass* pass) const {
+  void add_product(const cpu::Linear& linear, const cpu::NormWeights& after, const cpu::NormWeights* next,
+                   Pass* pass) const {
     multiply(linear, pass, pass->b.projected.data());
     parallel_for_short(pass->rows.size(), [&](std::size_t r) {
-      float* x = pass->b.residual.data() + r * hidden();
-      kernels_.add(pass->b.projected.data() + r * hidden(), config_.hidden_size, x);
-      add(linear.bias, x);
+      add_to_residual(linear.bias, after, pass->b.projected.data() + r * hidden(),
+                      pass->b.residual.data() + r * hidden());
       if (next != nullptr) normalize(*next, r, pass);
     });
   }
@@ -196,23 +242,31 @@ class CpuTransformer final : public Transformer {
     const Layer& layer = weights_.layers[index];
     const bool serial = config_.residual == Residual::serial, last = index + 1 == weights_.layers.size();
     multiply(layer.query_key_value, pass, pass->b.query_key_value.data());
+    if (config_.residual == Residual::parallel_own_norm) normalize_all(layer.mlp_norm, pass);
     if (!serial) multiply(layer.up, pass, pass->b.up.data());
     parallel_for_short(pass->rows.size(), [&](std::size_t r) { place_token(index, r, pass); });
     attend_all(index, pass);
-    add_product(layer.output, serial ? &layer.mlp_norm : nullptr, pass);
+    add_product(layer.output, layer.after_attention_norm, serial ? &layer.mlp_norm : nullptr, pass);
     if (serial) multiply(layer.up, pass, pass->b.up.data());
     parallel_for_short(pass->rows.size(), [&](std::size_t r) { activate(layer, r, pass); });
-    add_product(layer.down, last ? nullptr : &weights_.layers[index + 1].attention_norm, pass);
+    add_product(layer.down, layer.after_mlp_norm, last ? nullptr : &weights_.layers[index + 1].attention_norm, pass);
   }
 
   void activate(const Layer& layer, std::size_t r, Pass* pass) const {
     float* up = pass->b.up.data() + r * static_cast<std::size_t>(config_.up_size());
     T* out = pass->operand() + r * static_cast<std::size_t>(config_.intermediate_size);
     add(layer.up.bias, up);
-    if (config_.activation == Activation::gated_silu)
-      kernels_.swiglu(up, up + config_.intermediate_size, config_.intermediate_size, out);
-    else
-      kernels_.gelu_tanh(up, config_.intermediate_size, out);
+    const int n = config_.intermediate_size;
+    switch (config_.activation) {
+      case Activation::gated_silu:
+        return kernels_.swiglu(up, up + n, n, out);
+      case Activation::gated_gelu_tanh:
+        return kernels_.geglu_tanh(up, up + n, n, out);
+      case Activation::gelu:
+        return kernels_.gelu(up, n, out);
+      case Activation::gelu_tanh:
+        return kernels_.gelu_tanh(up, n, out);
+    }
   }
 
   /// Adds biases, normalizes and rotates queries and keys, writes key and value to the block.
@@ -220,17 +274,23 @@ class CpuTransformer final : public Transformer {
     const Layer& layer = weights_.layers[index];
     float* query = pass->b.query_key_value.data() + r * qkv_size();
     add(layer.query_key_value.bias, query);
-    for (int h = 0; h < config_.heads + config_.kv_heads; ++h) {
-      float* head = query + h * config_.head_dim;
-      if (config_.query_key_norm)
-        kernels_.head_norm(head, (h < config_.heads ? layer.query_norm : layer.key_norm).data(), config_.head_dim,
-                           static_cast<float>(config_.norm_epsilon));
-      const std::size_t half = frequencies_.size();
-      kernels_.rotate(head, pass->b.cosines.data() + r * half, pass->b.sines.data() + r * half, static_cast<int>(half));
-    }
-    const float* key = query + config_.query_size();
+    float* key = query + config_.query_size();
+    normalize_heads(layer.query_norm, config_.query_size(), query);
+    normalize_heads(layer.key_norm, config_.kv_size(), key);
+    const Turns& turns = turns_[layer_turns_[index]];
+    const std::size_t at = r * all_turns_ + turns.begin;
+    for (int h = 0; h < config_.heads + config_.kv_heads; ++h)
+      kernels_.rotate(query + h * config_.head_dim, pass->b.cosines.data() + at, pass->b.sines.data() + at,
+                      static_cast<int>(turns.frequencies.size()));
     for (int h = 0; h < config_.kv_heads; ++h)
       write_key_value(index, h, r, key + h * config_.head_dim, key + config_.kv_size() + h * config_.head_dim, pass);
+  }
+
+  /// Of @p size numbers as many at once as the norm has weights; none if it has none.
+  void normalize_heads(const std::vector<float>& norm, int size, float* x) const {
+    const int together = static_cast<int>(norm.size());
+    for (int i = 0; together > 0 && i < size; i += together)
+      kernels_.rms_norm_in_place(x + i, norm.data(), together, static_cast<float>(config_.norm_epsilon));
   }
 
   void add(std::span<const float> bias, float* to) const {
@@ -285,7 +345,8 @@ class CpuTransformer final : public Transformer {
                                .out = {},
                                .offset = head_offset(layer, static_cast<int>(kv_head)),
                                .head_dim = config_.head_dim,
-                               .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim))};
+                               .scale = 1.0F / config_.attention_divisor,
+                               .cap = static_cast<float>(config_.attention_cap)};
     const std::size_t together = heads_together();
     for (int q = 0; q < task.group->count; ++q) {
       const std::size_t query = plan.first_query(group) + static_cast<std::size_t>(q), row = query / together;
@@ -308,10 +369,17 @@ class CpuTransformer final : public Transformer {
     const int count = static_cast<int>(wanted.size());
     weights_.head.matrix->multiply(pass->operand(), count, logits.data());
     const auto width = static_cast<std::size_t>(config_.vocabulary_size);
-    if (!weights_.head.bias.empty())
+    if (!weights_.head.bias.empty() || config_.logit_scale != 1.0 || config_.logit_cap > 0.0)
       parallel_for(static_cast<std::size_t>(count),
-                   [&](std::size_t i) { add(weights_.head.bias, logits.data() + i * width); });
+                   [&](std::size_t i) { finish_logits(logits.subspan(i * width, width)); });
     return static_cast<std::size_t>(count) * width;
+  }
+
+  void finish_logits(std::span<float> row) const {
+    add(weights_.head.bias, row.data());
+    scale(static_cast<float>(config_.logit_scale), row);
+    if (config_.logit_cap > 0.0)
+      kernels_.soft_cap(row.data(), config_.vocabulary_size, static_cast<float>(config_.logit_cap));
   }
 
   TransformerConfig config_;
@@ -322,7 +390,9 @@ class CpuTransformer final : public Transformer {
   cpu::WeightFormat format_;
   int processes_;  ///< of the node
   cpu::TransformerWeights weights_;
-  std::vector<double> frequencies_;  ///< of rotary positions
+  std::vector<Turns> turns_;
+  std::vector<std::size_t> layer_turns_;  ///< by layer, which of turns_
+  std::size_t all_turns_ = 0;             ///< frequencies of all
   mutable SpareMemory spare_;
 };
 

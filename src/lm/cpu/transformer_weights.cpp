@@ -34,11 +34,15 @@ class FamilyReader {
  private:
   Layer layer(const std::string& at) {
     Layer l;
-    l.attention_norm = norm(at + names_.attention_norm);
-    if (c_.residual == Residual::serial) l.mlp_norm = norm(at + names_.mlp_norm);
-    if (c_.query_key_norm) {
-      l.query_norm = in_.vector(at + names_.query_norm + ".weight", c_.head_dim);
-      l.key_norm = in_.vector(at + names_.key_norm + ".weight", c_.head_dim);
+    if (c_.norms_before()) l.attention_norm = norm(at + names_.attention_norm);
+    if (c_.mlp_norm_before()) l.mlp_norm = norm(at + names_.mlp_norm);
+    if (c_.norms_after()) {
+      l.after_attention_norm = norm(at + names_.after_attention_norm);
+      l.after_mlp_norm = norm(at + names_.after_mlp_norm);
+    }
+    if (c_.head_norms != HeadNorms::none) {
+      l.query_norm = norm_weights(at + names_.query_norm, c_.query_norm_size());
+      l.key_norm = norm_weights(at + names_.key_norm, c_.key_norm_size());
     }
     l.query_key_value = linear(attention_parts(names_, c_, at), c_.hidden_size, c_.qkv_bias);
     l.output = linear({{at + names_.output, c_.hidden_size}}, c_.query_size(), c_.output_bias);
@@ -51,8 +55,13 @@ class FamilyReader {
     if (bias == Bias::yes) linear.bias = in_.biases(parts);
     return linear;
   }
+  std::vector<float> norm_weights(const std::string& name, int size) {
+    std::vector<float> weights = in_.vector(name + ".weight", size);
+    for (float& weight : weights) weight += c_.norm_offset;
+    return weights;
+  }
   NormWeights norm(const std::string& name) {
-    NormWeights norm{in_.vector(name + ".weight", c_.hidden_size), {}};
+    NormWeights norm{norm_weights(name, c_.hidden_size), {}};
     if (c_.norm == Norm::layer) norm.bias = in_.vector(name + ".bias", c_.hidden_size);
     return norm;
   }

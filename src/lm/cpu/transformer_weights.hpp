@@ -11,8 +11,8 @@
 namespace shoal::lm::cpu {
 
 struct NormWeights {
-  std::vector<float> weight;
-  std::vector<float> bias;  ///< of a LayerNorm
+  std::vector<float> weight;  ///< empty if there is no such norm
+  std::vector<float> bias;    ///< of a LayerNorm
 };
 
 struct Linear {
@@ -21,10 +21,10 @@ struct Linear {
 };
 
 struct Layer {
-  NormWeights attention_norm;
-  NormWeights mlp_norm;                      ///< of serial layers
-  std::vector<float> query_norm, key_norm;   ///< empty if there are none
-  Linear query_key_value, output, up, down;  ///< up: gate and up one after the other, where there is a gate
+  NormWeights attention_norm, mlp_norm;              ///< before
+  NormWeights after_attention_norm, after_mlp_norm;  ///< of what they add
+  std::vector<float> query_norm, key_norm;           ///< empty if there are none
+  Linear query_key_value, output, up, down;          ///< up: gate and up one after the other, where there is a gate
 };
 
 struct TransformerWeights {

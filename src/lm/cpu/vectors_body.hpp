@@ -111,5 +111,15 @@ SHOAL_KERNEL Floats exponential(Floats x) {
   return one[0];
 }
 
+/// cap * tanh(x / cap); near 0 by its series, where the exponential function's form would lose digits.
+SHOAL_KERNEL Floats capped(Floats x, float cap) {
+  const Floats u = x / cap, square = u * u;
+  constexpr float rest[] = {62.0F / 2835, -17.0F / 315, 2.0F / 15, -1.0F / 3};
+  Floats series = Floats{} - 1382.0F / 155925;
+  for (const float c : rest) series = series * square + c;
+  const Floats far = 1.0F - 2.0F / (1.0F + exponential(2.0F * u));
+  return cap * select(square < 0.1F, u + u * square * series, far);
+}
+
 }  // namespace
 }  // namespace shoal::lm::cpu

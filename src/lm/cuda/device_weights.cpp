@@ -41,10 +41,10 @@ class Uploader {
   DeviceLayer layer(const std::string& at) {
     DeviceLayer l;
     l.attention_norm = norm(at + names_.attention_norm);
-    if (c_.residual == Residual::serial) l.mlp_norm = norm(at + names_.mlp_norm);
-    if (c_.query_key_norm) {
-      l.query_norm = vector(at + names_.query_norm + ".weight", c_.head_dim);
-      l.key_norm = vector(at + names_.key_norm + ".weight", c_.head_dim);
+    if (c_.mlp_norm_before()) l.mlp_norm = norm(at + names_.mlp_norm);
+    if (c_.head_norms != HeadNorms::none) {
+      l.query_norm = norm_weights(at + names_.query_norm, c_.query_norm_size());
+      l.key_norm = norm_weights(at + names_.key_norm, c_.key_norm_size());
     }
     l.query_key_value = matrix(attention_parts(names_, c_, at), c_.hidden_size, c_.qkv_bias);
     l.output = matrix({{at + names_.output, c_.hidden_size}}, c_.query_size(), c_.output_bias);
@@ -75,8 +75,13 @@ class Uploader {
     return to;
   }
   Array<float> vector(const std::string& name, std::int64_t size) { return to_array(tensor(name, {size}).read_all()); }
+  Array<float> norm_weights(const std::string& name, std::int64_t size) {
+    std::vector<float> weights = tensor(name + ".weight", {size}).read_all();
+    for (float& weight : weights) weight += c_.norm_offset;
+    return to_array(weights);
+  }
   DeviceNorm norm(const std::string& name) {
-    DeviceNorm norm{vector(name + ".weight", c_.hidden_size), {}};
+    DeviceNorm norm{norm_weights(name, c_.hidden_size), {}};
     if (c_.norm == Norm::layer) norm.bias = vector(name + ".bias", c_.hidden_size);
     return norm;
   }
@@ -88,7 +93,9 @@ class Uploader {
     Array<Bf16> rows(static_cast<std::size_t>(m.outputs) * static_cast<std::size_t>(inputs));
     Bf16* at = rows.data();
     for (const MatrixPart& part : parts) {
-      if (names_.layout == MatrixLayout::outputs_inputs)
+      if (part.head_dim > 0)
+        copy_head_by_head(part, tensor(part.name + ".weight", {part.outputs, inputs}), at);
+      else if (names_.layout == MatrixLayout::outputs_inputs)
         copy(tensor(part.name + ".weight", {part.outputs, inputs}), at);
       else
         copy_transposed(tensor(part.name + ".weight", {inputs, part.outputs}), at);
@@ -122,7 +129,7 @@ class Uploader {
     std::vector<float> all;
     for (const MatrixPart& part : parts) {
       const std::vector<float> one = tensor(part.name + ".bias", {part.outputs}).read_all();
-      all.insert(all.end(), one.begin(), one.end());
+      for (std::size_t row = 0; row < one.size(); ++row) all.push_back(one[part.stored_row(row)]);
     }
     set_bias(all, m);
   }
@@ -170,6 +177,17 @@ class Uploader {
       copy_to_device(std::span<const Bf16>(staging_.data(), count), to + begin, stream_);
       stream_.wait();
     }
+  }
+  void copy_head_by_head(const MatrixPart& part, const Tensor& from, Bf16* to) {
+    const std::vector<float> stored = from.read_all();
+    const auto outputs = static_cast<std::size_t>(part.outputs), inputs = stored.size() / outputs;
+    std::vector<Bf16> rows(stored.size());
+    parallel_for(outputs, [&](std::size_t row) {
+      const float* source = stored.data() + part.stored_row(row) * inputs;
+      std::transform(source, source + inputs, rows.data() + row * inputs, Bf16::from_float);
+    });
+    copy_to_device(std::span<const Bf16>(rows), to, stream_);
+    stream_.wait();
   }
   /// Stored [inputs, outputs].
   void copy_transposed(const Tensor& from, Bf16* to) {

@@ -26,7 +26,7 @@ struct CudaPlugin {
 
 /// Of the classes that cross the border and of the compiler that laid them out; checked before anything else is called.
 /// The number rises whenever one of the classes changes.
-#define SHOAL_CUDA_ABI "shoal 2, " __VERSION__
+#define SHOAL_CUDA_ABI "shoal 3, " __VERSION__
 
 /// Names of the plugin's two entry points: `const char* shoal_cuda_abi()`, `const CudaPlugin* shoal_cuda_plugin()`.
 inline constexpr const char* cuda_abi_symbol = "shoal_cuda_abi";

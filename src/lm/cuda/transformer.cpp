@@ -11,6 +11,7 @@
 #include "lm/cuda/draws.hpp"
 #include "lm/cuda/graphs.hpp"
 #include "lm/cuda/launches.hpp"
+#include "lm/cuda/limits.hpp"
 #include "lm/cuda/products.hpp"
 #include "lm/cuda/step_inputs.hpp"
 
@@ -23,6 +24,12 @@ constexpr int most_slots = 32768;
 constexpr std::size_t memory_reserve = std::size_t{512} << 20U;
 
 std::size_t product_of(int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); }
+
+/// What queries and keys turn by, in the layers where they do.
+Rotary turning(const TransformerConfig& c) {
+  return *std::max_element(c.rotaries.begin(), c.rotaries.end(),
+                           [](const Rotary& a, const Rotary& b) { return a.dimensions < b.dimensions; });
+}
 
 std::vector<int> distinct(std::vector<int> values) {
   std::sort(values.begin(), values.end());
@@ -47,7 +54,7 @@ struct Activations {
         query_key_value(product_of(most_rows, c.query_size() + 2 * c.kv_size())),
         up(product_of(most_rows, c.up_size())),
         residual_parts(product_of(most_rows, c.hidden_size) * parts_at_once(c, format)),
-        cosines(product_of(most_rows, std::max(1, c.rotary.dimensions / 2))),
+        cosines(product_of(most_rows, std::max(1, turning(c).dimensions / 2))),
         sines(cosines.size()),
         tops(product_of(most_slots, c.heads)),
         sums(tops.size()),
@@ -66,7 +73,7 @@ struct Activations {
   static std::size_t parts_at_once(const TransformerConfig& c, WeightFormat format) {
     const ResidualParts parts(c, format);
     const int most =
-        c.residual == Residual::parallel ? parts.attention + parts.mlp : std::max(parts.attention, parts.mlp);
+        c.residual != Residual::serial ? parts.attention + parts.mlp : std::max(parts.attention, parts.mlp);
     return static_cast<std::size_t>(most);
   }
   static std::size_t bytes(const TransformerConfig& c, WeightFormat format) {
@@ -136,8 +143,9 @@ class CudaTransformer final : public Transformer {
         inputs_(sights_.size()),
         copies_(stream_),
         graphs_(stream_) {
-    if (config.positions == Positions::rotary) {
-      const std::vector<double> frequencies = rotary_frequencies(config.rotary);
+    if (const Rotary rotary = turning(config); rotary.dimensions > 0) {
+      const std::vector<double> frequencies = rotary_frequencies(rotary);
+      turned_factor_ = rotary.attention_factor;
       half_ = static_cast<int>(frequencies.size());
       frequencies_ = Array<double>(frequencies.size());
       copy_to_device(std::span<const double>(frequencies), frequencies_.data(), stream_);
@@ -242,11 +250,12 @@ class CudaTransformer final : public Transformer {
   /// Puts a pass into the stream. @param logit_rows padded, or 0
   void start_pass(int rows, int logit_rows) const {
     launch(EmbedTask{inputs_.tokens(), inputs_.positions(), weights_.embedding.data(), weights_.positions.data(),
-                     config_.hidden_size, activations_.residual.data()},
+                     config_.hidden_size, activations_.residual.data(),
+                     Bf16::from_float(static_cast<float>(config_.embedding_scale)).to_float()},
            rows, stream_.get());
     if (half_ > 0)
-      launch(RotationTask{inputs_.positions(), frequencies_.data(), half_, config_.rotary.attention_factor,
-                          activations_.cosines.data(), activations_.sines.data()},
+      launch(RotationTask{inputs_.positions(), frequencies_.data(), half_, turned_factor_, activations_.cosines.data(),
+                          activations_.sines.data()},
              rows, stream_.get());
     PartialSums sums{};
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) sums = start_layer(i, rows, sums);
@@ -260,7 +269,8 @@ class CudaTransformer final : public Transformer {
     const DeviceLayer& layer = weights_.layers[index];
     normalize(layer.attention_norm, before, nullptr, rows, layer.query_key_value);
     multiply(layer.query_key_value, Output::bf16, rows, activations_.query_key_value.data());
-    if (config_.residual == Residual::parallel) multiply(layer.up, Output::bf16, rows, activations_.up.data());
+    if (config_.residual == Residual::parallel_own_norm) normalize(layer.mlp_norm, {}, nullptr, rows, layer.up);
+    if (config_.residual != Residual::serial) multiply(layer.up, Output::bf16, rows, activations_.up.data());
     place(index, rows);
     attend(index, rows);
     PartialSums sums{};
@@ -269,8 +279,8 @@ class CudaTransformer final : public Transformer {
       normalize(layer.mlp_norm, std::exchange(sums, {}), nullptr, rows, layer.up);
       multiply(layer.up, Output::bf16, rows, activations_.up.data());
     }
-    launch(ActivationTask{activations_.up.data(), config_.activation == Activation::gated_silu,
-                          config_.intermediate_size, activations_.operand.data(), quantized_for(layer.down)},
+    launch(ActivationTask{activations_.up.data(), config_.activation, config_.intermediate_size,
+                          activations_.operand.data(), quantized_for(layer.down)},
            rows, stream_.get());
     add_to_residual(layer.down, parts_.mlp, rows, &sums);
     return sums;
@@ -314,7 +324,7 @@ class CudaTransformer final : public Transformer {
                      .positions = inputs_.positions(),
                      .cosines = activations_.cosines.data(),
                      .sines = activations_.sines.data(),
-                     .half = half_,
+                     .half = config_.rotaries[index].dimensions / 2,
                      .query_norm = layer.query_norm.data(),
                      .key_norm = layer.key_norm.data(),
                      .epsilon = static_cast<float>(config_.norm_epsilon),
@@ -330,7 +340,7 @@ class CudaTransformer final : public Transformer {
   void attend(std::size_t index, int rows) const {
     const int sight = config_.windows[index];
     const auto s = static_cast<std::size_t>(std::find(sights_.begin(), sights_.end(), sight) - sights_.begin());
-    const float scale = log2_e / std::sqrt(static_cast<float>(config_.head_dim));
+    const float scale = log2_e / config_.attention_divisor;
     launch(AttentionTask{.query_key_value = activations_.query_key_value.data(),
                          .positions = inputs_.positions(),
                          .blocks = inputs_.tables(),
@@ -416,7 +426,8 @@ class CudaTransformer final : public Transformer {
   std::vector<int> sights_;
   DeviceWeights weights_;
   Array<double> frequencies_;
-  int half_ = 0;
+  int half_ = 0;  ///< pairs that turn
+  double turned_factor_ = 1.0;
   int attention_blocks_ = 0;  ///< of threads, among which attention is dealt out
   ResidualParts parts_;
   mutable Activations activations_;
@@ -450,16 +461,6 @@ void check_memory(const TransformerConfig& config, WeightFormat format, const Gp
                    "a smaller model, fewer ranks a GPU, or --device cpu");
 }
 
-void check_widths(const TransformerConfig& config) {
-  for (const int width : {config.hidden_size, config.intermediate_size, config.query_size(), config.kv_size()})
-    if (width % 16 != 0)
-      throw ModelError("a layer width of " + std::to_string(width) +
-                       " is not supported on a GPU (it must be a multiple of 16) use --device cpu");
-  if (config.head_dim > 256)
-    throw ModelError("a head dimension of " + std::to_string(config.head_dim) +
-                     " is not supported on a GPU (it may be at most 256) use --device cpu");
-}
-
 }  // namespace
 
 std::string problem_of(int gpu) {
@@ -482,7 +483,8 @@ std::unique_ptr<Transformer> load_transformer(const TransformerConfig& config,
     throw ModelError("--dtype f32 is not available on a GPU (GPUs compute in bf16 or int8) use another");
   if (options.kv_dtype == KvDType::int8)
     throw ModelError("--kv-dtype int8 is not available on a GPU (GPUs keep keys and values in bf16) use auto");
-  check_widths(config);
+  if (const std::string part = beyond_gpus(config); !part.empty())
+    throw ModelError("no GPU computes " + config.architecture + " here (it has " + part + ") use --device cpu");
   const auto format = options.dtype == DType::int8 ? WeightFormat::int8 : WeightFormat::bf16;
   check_memory(config, format, Gpu(options.device.gpu), options.device.ranks);
   return std::make_unique<CudaTransformer>(config, std::move(weights), format, options.device);

@@ -103,14 +103,16 @@ TEST_P(RowKernels, Embed) {
   std::vector<int> tokens, positions;
   for (int r = 0; r < rows; ++r) tokens.push_back(r % 7), positions.push_back(r % 10 - 1);
   for (const bool with_positions : {false, true}) {
+    const float scale = with_positions ? 1.0F : 5.5F;
     std::vector<float> out(size, -7.0F);
     emulate(rows, 64, ThreadOrder::forward, [&](EmulatedBlock& block) {
       embed(block, EmbedTask{tokens.data(), positions.data(), embedding.data(),
-                             with_positions ? learned.data() : nullptr, n, out.data()});
+                             with_positions ? learned.data() : nullptr, n, out.data(), scale});
     });
     for (std::size_t i = 0; i < size; ++i) {
       const auto r = i / static_cast<std::size_t>(n), d = i % static_cast<std::size_t>(n);
-      float expected = positions[r] < 0 ? 0.0F : embedding[static_cast<std::size_t>(tokens[r] * n) + d].to_float();
+      float expected =
+          positions[r] < 0 ? 0.0F : scale * embedding[static_cast<std::size_t>(tokens[r] * n) + d].to_float();
       if (with_positions && positions[r] >= 0)
         expected += learned[static_cast<std::size_t>(positions[r] * n) + d].to_float();
       ASSERT_EQ(out[i], expected);
@@ -184,20 +186,26 @@ TEST_P(RowKernels, NormsAddWhatProductsHaveInParts) {
     }
 }
 
-TEST_P(RowKernels, ActivationsOfBothKinds) {
+double exact(Activation activation, double x) {
+  if (activation == Activation::gated_silu) return x / (1.0 + std::exp(-x));
+  if (activation == Activation::gelu) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+TEST_P(RowKernels, ActivationsOfAllKinds) {
   const auto up = random_bf16(2 * size, 6, 3.0F);
-  for (const bool gated : {false, true}) {
+  for (const Activation activation :
+       {Activation::gated_silu, Activation::gated_gelu_tanh, Activation::gelu, Activation::gelu_tanh}) {
+    const bool gated = is_gated(activation);
     std::vector<Bf16> out(size);
     emulate(rows, 64, ThreadOrder::backward, [&](EmulatedBlock& block) {
-      activate(block, ActivationTask{up.data(), gated, n, out.data()});
+      activate(block, ActivationTask{up.data(), activation, n, out.data()});
     });
     for (std::size_t i = 0; i < size; ++i) {
       const auto r = i / static_cast<std::size_t>(n), d = i % static_cast<std::size_t>(n);
       const double x = up[gated ? r * 2 * static_cast<std::size_t>(n) + d : i].to_float();
-      const double expected =
-          gated ? x / (1.0 + std::exp(-x)) * up[(2 * r + 1) * static_cast<std::size_t>(n) + d].to_float()
-                : 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
-      expect_near(out[i], expected);
+      const double factor = gated ? up[(2 * r + 1) * static_cast<std::size_t>(n) + d].to_float() : 1.0;
+      expect_near(out[i], exact(activation, x) * factor);
     }
   }
 }
@@ -225,7 +233,7 @@ TEST_P(RowKernels, OperandsInEightBitsAtOnce) {
     });
     expect_the_same();
     emulate(rows, 64, order, [&](EmulatedBlock& block) {
-      activate(block, ActivationTask{up.data(), false, n, out.data(), then});
+      activate(block, ActivationTask{up.data(), Activation::gelu_tanh, n, out.data(), then});
     });
     expect_the_same();
   }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "lm/cuda/limits.hpp"
 #include "lm/expected_logits.hpp"
 #include "lm/fixtures.hpp"
 #include "shoal/error.hpp"
@@ -26,6 +27,10 @@ class CudaParity : public testing::TestWithParam<std::tuple<const char*, DType>>
 
 TEST_P(CudaParity, GivesTheLogitsOfHuggingFace) {
   const auto [name, dtype] = GetParam();
+  if (!beyond_gpus(load_config(fixture(name))).empty()) {
+    EXPECT_THROW((void)load_on_gpu(name, dtype), ModelError);
+    return;
+  }
   const auto transformer = load_on_gpu(name, dtype);
   const int vocabulary_size = transformer->config().vocabulary_size;
   const ExpectedLogits expected = read_expected(fixture(name), vocabulary_size);
@@ -148,7 +153,23 @@ TEST_P(CudaTree, TakesTheMemoryOfTreesThatHaveEnded) {
   expect_row(second, 0, first);
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaTree, testing::Values("qwen2_tied_f16", "mistral_window", "gpt2"));
+INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaTree,
+                         testing::Values("qwen2_tied_f16", "mistral_window", "gpt2", "gpt_neox"));
+
+TEST(CudaLoading, NamesWhatItDoesNotCompute) {
+  const auto refusal = [](const std::string& name) -> std::string {
+    try {
+      (void)load_on_gpu(name, DType::bf16);
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal("gemma3"),
+            "no GPU computes Gemma3ForCausalLM here (it has norms after attention and MLP) use --device cpu");
+  EXPECT_NE(refusal("granite").find("a scaled residual stream"), std::string::npos) << refusal("granite");
+  for (const char* name : {"gemma", "phi3_longrope", "gpt_neox", "smollm3"}) EXPECT_EQ(refusal(name), "accepted");
+}
 
 TEST(CudaLoading, RefusesF32) { EXPECT_THROW((void)load_on_gpu("gpt2", DType::f32), ModelError); }
 

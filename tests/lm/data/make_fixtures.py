@@ -14,9 +14,12 @@ import pathlib
 import sys
 
 import torch
-from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig,
-                          MistralForCausalLM, PhiConfig, PhiForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
-                          Qwen3ForCausalLM)
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
+                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM,
+                          GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
+                          MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, PhiConfig,
+                          PhiForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config,
+                          SmolLM3ForCausalLM)
 from transformers.pytorch_utils import Conv1D
 
 POSITIONS = [0, 1, 14, 15, 16, 17, 31, 32, 47, 48, 63, 64, 69]  # both sides of the 16-token blocks' borders
@@ -28,6 +31,10 @@ SMALL = dict(vocab_size=112, hidden_size=32, num_hidden_layers=2, num_attention_
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
+GEMMA3 = dict(full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
+              sliding_attention=dict(rope_type="default", rope_theta=10000.0))
+LONGROPE = dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+                short_factor=[1.0 + 0.1 * i for i in range(12)], long_factor=[2.0 + i for i in range(12)])
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=48, beta_fast=16.0)
 CHECKPOINTS = {
     "llama_grouped_f32": (LlamaForCausalLM, torch.float32, None, LlamaConfig(
@@ -59,6 +66,31 @@ CHECKPOINTS = {
         intermediate_size=64, num_key_value_heads=2, partial_rotary_factor=0.5, **SMALL)),
     "gpt2": (GPT2LMHeadModel, torch.float32, None, GPT2Config(
         n_inner=48, **{**SMALL, "max_position_embeddings": 400})),
+    "gemma": (GemmaForCausalLM, torch.bfloat16, None, GemmaConfig(
+        intermediate_size=64, num_key_value_heads=1, head_dim=32, **SMALL)),
+    "gemma2": (Gemma2ForCausalLM, torch.float32, None, Gemma2Config(
+        intermediate_size=48, num_key_value_heads=1, head_dim=32, sliding_window=20, query_pre_attn_scalar=24,
+        attn_logit_softcapping=4.0, final_logit_softcapping=5.0, **SMALL)),
+    "gemma3": (Gemma3ForCausalLM, torch.float32, None, Gemma3TextConfig(
+        intermediate_size=48, num_key_value_heads=1, head_dim=32, sliding_window=20, query_pre_attn_scalar=24,
+        layer_types=["sliding_attention", "full_attention"], rope_parameters=GEMMA3, **SMALL)),
+    "phi3_longrope": (Phi3ForCausalLM, torch.float32, None, Phi3Config(
+        intermediate_size=48, num_key_value_heads=1, original_max_position_embeddings=128, tie_word_embeddings=True,
+        rope_parameters=LONGROPE, **{**SMALL, "hidden_size": 64})),
+    "phi3_window": (Phi3ForCausalLM, torch.bfloat16, None, Phi3Config(
+        intermediate_size=48, num_key_value_heads=2, sliding_window=20, **SMALL)),
+    "gpt_neox": (GPTNeoXForCausalLM, torch.float32, None, GPTNeoXConfig(
+        intermediate_size=64, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25),
+        **{**SMALL, "hidden_size": 64})),
+    "gpt_neox_serial_f16": (GPTNeoXForCausalLM, torch.float16, None, GPTNeoXConfig(
+        intermediate_size=64, use_parallel_residual=False, **SMALL)),
+    "smollm3": (SmolLM3ForCausalLM, torch.float32, None, SmolLM3Config(
+        intermediate_size=48, num_key_value_heads=1, no_rope_layers=[1, 0], tie_word_embeddings=True, **SMALL)),
+    "olmo2": (Olmo2ForCausalLM, torch.float32, None, Olmo2Config(
+        intermediate_size=64, num_key_value_heads=1, **SMALL)),
+    "granite": (GraniteForCausalLM, torch.float32, None, GraniteConfig(
+        intermediate_size=48, num_key_value_heads=1, tie_word_embeddings=True, embedding_multiplier=3.0,
+        logits_scaling=2.0, residual_multiplier=0.7, attention_multiplier=0.2, **SMALL)),
 }
 
 
@@ -69,13 +101,13 @@ def randomize(model, generator):
         if name.endswith("bias"):
             value = 0.3 * noise
         elif "norm" in name or ".ln_" in name:
-            value = 1.0 + 0.2 * noise
-        elif "embed_tokens" in name or ".wte" in name or ".wpe" in name:
+            value = (0.0 if model.config.model_type.startswith("gemma") else 1.0) + 0.2 * noise
+        elif "embed_tokens" in name or "embed_in" in name or ".wte" in name or ".wpe" in name:
             value = 0.4 * noise
         else:
             inputs = parameter.shape[0 if ".c_" in name else 1]  # GPT-2 stores its weights transposed
             value = 1.3 * noise / inputs ** 0.5
-            if "lm_head" in name:
+            if "lm_head" in name or "embed_out" in name:
                 value = 2.0 * value
         parameter.data.copy_(value)
 

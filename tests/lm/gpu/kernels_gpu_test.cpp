@@ -75,7 +75,9 @@ TEST_F(KernelsOnGpu, NormsActivationsAndEightBits) {
       auto x = random_floats(size, 1);
       const auto weight = random_floats(width, 2), bias = random_floats(width, 3);
       const auto up = random_bf16(2 * size, 4);
-      for (const bool second : {false, true}) {
+      for (const Activation activation :
+           {Activation::gated_silu, Activation::gated_gelu_tanh, Activation::gelu, Activation::gelu_tanh}) {
+        const bool second = is_gated(activation);
         std::vector<Bf16> normed(size), active(size);
         emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
           normalize(
@@ -83,12 +85,12 @@ TEST_F(KernelsOnGpu, NormsActivationsAndEightBits) {
               NormTask{x.data(), {}, nullptr, weight.data(), second ? bias.data() : nullptr, n, 1e-5F, normed.data()});
         });
         emulate(rows, 256, ThreadOrder::forward, [&](EmulatedBlock& block) {
-          activate(block, ActivationTask{up.data(), second, n, active.data()});
+          activate(block, ActivationTask{up.data(), activation, n, active.data()});
         });
         Bf16 *found_norm = on_gpu(std::vector<Bf16>(size)), *found_active = on_gpu(std::vector<Bf16>(size));
         launch(NormTask{on_gpu(x), {}, nullptr, on_gpu(weight), second ? on_gpu(bias) : nullptr, n, 1e-5F, found_norm},
                rows, stream.get());
-        launch(ActivationTask{on_gpu(up), second, n, found_active}, rows, stream.get());
+        launch(ActivationTask{on_gpu(up), activation, n, found_active}, rows, stream.get());
         expect_close(fetch(found_norm, size), normed, 0x1p-7);
         expect_close(fetch(found_active, size), active, 0x1p-7);
       }

@@ -20,6 +20,11 @@ QWEN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L
         r"|\s+(?!\S)|\s+")
 LLAMA3 = QWEN.replace(r"\p{N}|", r"\p{N}{1,3}|")
 
+CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + CONTRACTION
+         + r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + CONTRACTION
+         + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
 WORDS = """the a of and in to is it that's they'll we've I'm you'd particle particles filter weights resampling
 parallel processing language model probability sequence token Hello world naïve café Straße Ångström façade coöperate
 Привет мир κόσμος שלום مرحبا नमस्ते สวัสดี 你好 世界 日本語 テスト 한국어 안녕 123 4567 3.14159 1,000,000 2026-11-24 ½ Ⅳ ² ٣
@@ -159,6 +164,36 @@ def families():
     }
 
 
+def later_families():
+    """Written after the variants, whose random choices they would change."""
+    llama_decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                       decoders.Strip(" ", 1, 0)])
+    fallback = {"byte_fallback": True, "fuse_unk": True}
+    turns = ["<|assistant|>", "<|system|>", "<|end|>", "<|user|>"]
+    return {
+        "phi3": sentence_piece([AddedToken("</s>", rstrip=True, normalized=False)] + special("<|endoftext|>")
+                               + [AddedToken(turn, rstrip=True, special=True, normalized=False) for turn in turns],
+                               normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), None,
+                               llama_decoder, fallback, before=["<s>"]),
+        "phi4_mini": byte_level(split(GPT4O), special("<|endoftext|>") + [
+            AddedToken(turn, lstrip=True, rstrip=True, special=True, normalized=False) for turn in turns]),
+        "gpt_neox": byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False), special("<|endoftext|>", "<|padding|>")
+                               + [AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)],
+                               normalizer=normalizers.NFC()),
+        "gemma3": sentence_piece(special("<mask>") + [AddedToken("[multimodal]", normalized=False),
+                                                      AddedToken("<unused0>", normalized=False)]
+                                 + special("<start_of_turn>", "<end_of_turn>")
+                                 + [AddedToken("\n" * n, normalized=False) for n in range(1, 32)]
+                                 + [AddedToken("▁" * n, normalized=False) for n in range(2, 32)]
+                                 + [AddedToken(tag, normalized=False) for tag in ("<table>", "<br/>", "<code>", "</code>")]
+                                 + special("<start_of_image>", "<end_of_image>"),
+                                 normalizers.Replace(" ", "▁"), pre_tokenizers.Split(" ", "merged_with_previous"),
+                                 decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]),
+                                 {"ignore_merges": False, **fallback}, before=["<bos>"],
+                                 first=("<pad>", "<eos>", "<bos>", "<unk>")),
+    }
+
+
 def variants():
     """(family, what is set to what in its file)"""
     for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase"):
@@ -262,6 +297,15 @@ def character_counts():
     return counts
 
 
+def write_family(folder, name, data, texts, rng):
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    write(folder, f"tokenizer_{name}.json", data)
+    fixture = cases(tokenizer, texts, rng)
+    long_ids = [(unit, count, tokenizer.encode(unit * count, add_special_tokens=False).ids) for unit, count in LONG]
+    fixture["long"] = [[unit, count, len(ids), fnv(ids)] for unit, count, ids in long_ids]
+    write(folder, f"cases_{name}.json", fixture)
+
+
 def main(folder):
     texts = awkward_strings(1830)
     rng = random.Random(7)
@@ -270,12 +314,7 @@ def main(folder):
         files[name] = with_plain_pairs(files[name])
     write(folder, "texts.json", texts)
     for name, data in files.items():
-        tokenizer = Tokenizer.from_str(json.dumps(data))
-        write(folder, f"tokenizer_{name}.json", data)
-        fixture = cases(tokenizer, texts, rng)
-        long_ids = [(unit, count, tokenizer.encode(unit * count, add_special_tokens=False).ids) for unit, count in LONG]
-        fixture["long"] = [[unit, count, len(ids), fnv(ids)] for unit, count, ids in long_ids]
-        write(folder, f"cases_{name}.json", fixture)
+        write_family(folder, name, data, texts, rng)
     entries = []
     for family, change in variants():
         tokenizer = Tokenizer.from_str(json.dumps(changed(files[family], change)))
@@ -284,6 +323,8 @@ def main(folder):
         entries.append({"family": family, "change": change, "texts": some, "ids": one["ids"], "decoded": one["decoded"],
                         "before": one["before"], "after": one["after"]})
     write(folder, "variants.json", entries)
+    for name, data in later_families().items():
+        write_family(folder, name, data, texts, rng)
     write(folder, "characters.json", character_counts())
 
 

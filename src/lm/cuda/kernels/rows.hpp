@@ -2,6 +2,7 @@
 // Arithmetic as in lm/cpu/kernels.hpp; only the order of sums differs.
 #pragma once
 
+#include "lm/activation.hpp"
 #include "lm/cuda/kernels/reductions.hpp"
 
 namespace shoal::lm::cuda {
@@ -12,7 +13,8 @@ struct EmbedTask {
   const Bf16* embedding;  ///< [vocabulary, n]
   const Bf16* learned;    ///< [positions, n], or null
   int n;
-  float* out;  ///< [rows, n]
+  float* out;          ///< [rows, n]
+  float scale = 1.0F;  ///< of the embedding
 };
 
 template <class Block>
@@ -21,7 +23,7 @@ SHOAL_DEVICE void embed(Block& block, const EmbedTask& task) {
   const int position = task.positions[row];
   const Bf16* token = task.embedding + static_cast<std::int64_t>(task.tokens[row]) * task.n;
   for (int i = block.thread(); i < task.n; i += block.threads()) {
-    float x = position < 0 ? 0.0F : to_float(token[i]);
+    float x = position < 0 ? 0.0F : to_float(token[i]) * task.scale;
     if (task.learned != nullptr && position >= 0)
       x += to_float(task.learned[static_cast<std::int64_t>(position) * task.n + i]);
     task.out[row * task.n + i] = x;
@@ -163,29 +165,31 @@ SHOAL_DEVICE void normalize(Block& block, const NormTask& task) {
 }
 
 struct ActivationTask {
-  const Bf16* up;       ///< [rows, 2 n], gate first, if gated; else [rows, n]
-  bool gated;           ///< silu(gate) * up; else gelu in its tanh form
+  const Bf16* up;  ///< [rows, 2 n], gate first, if it is gated; else [rows, n]
+  Activation activation;
   int n;                ///< a multiple of 8
   Bf16* out;            ///< [rows, n]
   QuantizeTask then{};  ///< of out
 };
 
-SHOAL_DEVICE float activated(float x, bool silu) {
-  const float u = silu ? x : 2.0F * 0.7978845608F * (x + 0.044715F * x * x * x);
+SHOAL_DEVICE float activated(float x, Activation activation) {
+  if (activation == Activation::gelu) return 0.5F * x * erfcf(-0.7071067812F * x);
+  const float u = activation == Activation::gated_silu ? x : 2.0F * 0.7978845608F * (x + 0.044715F * x * x * x);
   return x / (1.0F + exp2f(-u * log2_e));
 }
 
 template <class Block>
 SHOAL_DEVICE void activate(Block& block, const ActivationTask& task) {
   const std::int64_t row = block.index();
-  const Bf16* up = task.up + row * (task.gated ? 2 * task.n : task.n);
+  const bool gated = is_gated(task.activation);
+  const Bf16* up = task.up + row * (gated ? 2 * task.n : task.n);
   for (int i = block.thread(); i < task.n / 8; i += block.threads()) {
-    const Pack<Bf16> x = pack(up, i), factor = task.gated ? pack(up + task.n, i) : x;
+    const Pack<Bf16> x = pack(up, i), factor = gated ? pack(up + task.n, i) : x;
     Pack<Bf16> y;
     SHOAL_UNROLL
     for (int j = 0; j < 8; ++j) {
-      const float one = activated(to_float(x.at[j]), task.gated);
-      y.at[j] = to_bf16(task.gated ? one * to_float(factor.at[j]) : one);
+      const float one = activated(to_float(x.at[j]), task.activation);
+      y.at[j] = to_bf16(gated ? one * to_float(factor.at[j]) : one);
     }
     pack(task.out + row * task.n, i) = y;
   }
