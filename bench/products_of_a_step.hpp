@@ -24,14 +24,15 @@ class ProductsOfAStep {
     for (int i = 0; i < c.layers; ++i) {
       add(c.query_size() + 2 * c.kv_size(), c.hidden_size);
       add(c.hidden_size, c.query_size());
-      add(2 * c.intermediate_size, c.hidden_size);
+      add(c.up_size(), c.hidden_size);
       add(c.hidden_size, c.intermediate_size);
     }
     add(c.vocabulary_size, c.hidden_size);
     packer_.finish();
     const auto rows = static_cast<std::size_t>(max_rows);
     x_.assign(rows * static_cast<std::size_t>(std::max({c.hidden_size, c.intermediate_size, c.query_size()})), 0.01F);
-    y_.resize(rows * static_cast<std::size_t>(std::max(c.vocabulary_size, 2 * c.intermediate_size)));
+    y_.resize(rows *
+              static_cast<std::size_t>(std::max({c.vocabulary_size, c.up_size(), c.query_size() + 2 * c.kv_size()})));
   }
 
   struct Seconds {

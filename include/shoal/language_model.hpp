@@ -157,7 +157,8 @@ class LanguageModel {
 
 enum class DType { automatic, f32, bf16, int8 };
 
-/// Of keys and values. Automatic: as the operands of the products are, but for int8, where they are as if automatic.
+/// Of keys and values. Automatic: as the operands of the products are; under int8 these are bf16 before they are
+/// rounded.
 enum class KvDType { automatic, int8 };
 
 /// This process among those of its node that load one model at the same time. They share the node's memory, and, with

@@ -88,6 +88,14 @@ bool gpu_for_each(std::span<const GpuOffer> offers) {
   return seen.size() == offers.size();
 }
 
+/// Why no GPU computes a model in these types; empty if one does.
+std::string beyond_gpus(const std::string& model, const LoadOptions& options) {
+  if (options.dtype == DType::f32) return "no GPU computes in f32";
+  if (options.kv_dtype == KvDType::int8) return "no GPU keeps keys and values in 8 bits";
+  const std::string part = lm::beyond_gpus(model);
+  return part.empty() ? "" : "no GPU computes this model, which has " + part;
+}
+
 }  // namespace
 
 DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank,
@@ -95,7 +103,7 @@ DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Ra
   const GpuOffer& mine = offers[static_cast<std::size_t>(rank.value())];
   if (wish == DeviceWish::cpu) return {};
   std::string why_not = obstacle(offers);
-  if (why_not.empty() && !beyond_gpus.empty()) why_not = "no GPU computes this model, which has " + beyond_gpus;
+  if (why_not.empty()) why_not = beyond_gpus;
   if (why_not.empty())
     return {{Device::Kind::cuda, gpu_of(mine.rank_on_node, mine.gpus), ranks_on_gpu(offers, mine)},
             "",
@@ -107,19 +115,19 @@ DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Ra
   return {{}, some ? "all ranks run on the CPU (" + why_not + "); --device cpu says so from the start" : ""};
 }
 
-DeviceChoice choose_device(DeviceWish wish, const std::string& model, cluster::World* world) {
+DeviceChoice choose_device(DeviceWish wish, const std::string& model, const LoadOptions& options,
+                           cluster::World* world) {
   if (wish == DeviceWish::cpu) return {};
   const std::string mine = to_bytes(world->together([&] { return own_offer(*world); }));
   std::vector<GpuOffer> offers;
   for (const std::string& bytes : world->share(mine)) offers.push_back(offer_from(bytes));
   return world->together([&] {
-    return choose_device(wish, offers, world->rank(), obstacle(offers).empty() ? lm::beyond_gpus(model) : "");
+    return choose_device(wish, offers, world->rank(), obstacle(offers).empty() ? beyond_gpus(model, options) : "");
   });
 }
 
 DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype,
                        KvDType kv_dtype) {
-  const bool on_gpus = !model.starts_with("tabular:") && dtype != DType::f32 && kv_dtype != KvDType::int8;
   if (device == "cpu") return DeviceWish::cpu;
   if (device == "cuda") {
     if (dtype == DType::f32)
@@ -131,7 +139,7 @@ DeviceWish device_wish(const std::string& device, bool use_gpu, const std::strin
     return DeviceWish::cuda;
   }
   if (device != "auto") throw UsageError("bad --device '" + device + "' (not known) choose one of auto, cpu, cuda");
-  if (!on_gpus) return DeviceWish::cpu;
+  if (model.starts_with("tabular:")) return DeviceWish::cpu;
   return use_gpu ? DeviceWish::cuda_if_any : DeviceWish::automatic;
 }
 

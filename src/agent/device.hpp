@@ -31,18 +31,19 @@ struct DeviceChoice {
 };
 
 /// @param offers by rank @param rank whose choice it is
-/// @param beyond_gpus what the model has that no GPU computes (lm::beyond_gpus)
-/// @throws UsageError where cuda is asked for and some rank lacks it, naming the rank and its node, or the model does
+/// @param beyond_gpus why no GPU computes the model, if so
+/// @throws UsageError where cuda is asked for and some rank lacks it, naming the rank and its node, or for beyond_gpus
 DeviceChoice choose_device(DeviceWish wish, std::span<const GpuOffer> offers, Rank rank,
                            const std::string& beyond_gpus = "");
 
 /// Asks every rank; collective. The driver is not even looked for where the wish is cpu, nor the model where there is
-/// no GPU. @param model as load_model names it
+/// no GPU. @param model as load_model names it @param options its types of numbers
 /// @throws AgreedError
-DeviceChoice choose_device(DeviceWish wish, const std::string& model, cluster::World* world);
+DeviceChoice choose_device(DeviceWish wish, const std::string& model, const LoadOptions& options,
+                           cluster::World* world);
 
-/// Of what `--device` and `--use-gpu-monte-carlo` say, for a model and types of numbers: a table, f32, and keys and
-/// values in 8 bits are the CPU's alone. @throws UsageError
+/// Of what `--device` and `--use-gpu-monte-carlo` say, for a model and types of numbers: a table is the CPU's alone.
+/// @throws UsageError where cuda is asked for f32, or for keys and values in 8 bits
 DeviceWish device_wish(const std::string& device, bool use_gpu, const std::string& model, DType dtype,
                        KvDType kv_dtype = KvDType::automatic);
 

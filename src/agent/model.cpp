@@ -63,7 +63,7 @@ std::shared_ptr<const Model> create_model(const ModelSettings& settings) {
   auto world = cluster::World::shared();
   const auto wish =
       agent::device_wish(settings.use_gpu_monte_carlo ? "auto" : "cpu", true, source, options.dtype, options.kv_dtype);
-  const agent::DeviceChoice choice = agent::choose_device(wish, source, world.get());
+  const agent::DeviceChoice choice = agent::choose_device(wish, source, options, world.get());
   if (world->rank() == Rank{0} && !choice.note.empty()) print_message(choice.note);
   options.device = choice.device;
   try {

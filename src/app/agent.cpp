@@ -216,7 +216,7 @@ int converse(cluster::World& world, AgentJob job, Log* log) {
   const bool root = world.rank() == Rank{0};
   const GenerateOptions& options = job.options.generate;
   world.together([&] { force_isa(parse_isa(options.isa)); });
-  const agent::DeviceChoice device = agent::choose_device(device_wish(options), job.source, &world);
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), job.source, types_of(options), &world);
   const auto warn = [&](const std::string& line) {
     if (!root || line.empty()) return;
     log->warning(line);

@@ -156,7 +156,8 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
     if (show) print_message(line);
   };
   world.together([&] { force_isa(parse_isa(options.isa)); });
-  const agent::DeviceChoice device = agent::choose_device(device_wish(options), options.model, &world);
+  const agent::DeviceChoice device =
+      agent::choose_device(device_wish(options), options.model, types_of(options), &world);
   note(device.note, true);
 
   const bool on_gpu = device.device.kind == Device::Kind::cuda;

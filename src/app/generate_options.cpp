@@ -264,6 +264,10 @@ agent::DeviceWish device_wish(const GenerateOptions& options) {
                             parse_kv_dtype(options.kv_dtype));
 }
 
+LoadOptions types_of(const GenerateOptions& options) {
+  return {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype)};
+}
+
 std::string to_json(const GenerateOptions& o) {
   nlohmann::ordered_json json = {
       {"model", o.model},

@@ -76,8 +76,8 @@ KvDType parse_kv_dtype(const std::string& name);
 Isa parse_isa(const std::string& name);
 
 inline constexpr const char* isa_help =
-    "highest instruction set to use: baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx (auto: the best that the "
-    "processors of all ranks have)";
+    "highest instruction set to use: baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx (auto: the "
+    "processor's best; of a run, the best that the processors of all its ranks have)";
 
 inline constexpr const char* kv_dtype_help =
     "how keys and values are kept: auto, as the products' operands are, or int8: in 8 bits, half of bf16's memory, on "
@@ -85,6 +85,8 @@ inline constexpr const char* kv_dtype_help =
 
 /// Of --device and --use-gpu-monte-carlo. @throws UsageError
 agent::DeviceWish device_wish(const GenerateOptions& options);
+/// --dtype and --kv-dtype. @throws UsageError
+LoadOptions types_of(const GenerateOptions& options);
 
 /// The options as a JSON object, for the trace.
 std::string to_json(const GenerateOptions& options);

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "lm/available_memory.hpp"
+#include "lm/cpu/matmul.hpp"
 #include "lm/model_summary.hpp"
 
 namespace shoal::app {
@@ -80,9 +81,11 @@ void print_room(const ModelInfo& info, std::ostream& out) {
            [&](const auto& type) { return std::to_string(kv(type).particles[i]); });
   };
   line("keys, values/token", [](const auto& type) { return size_text(type.kv.bytes_per_token); });
-  line("  --kv-dtype int8", [](const auto& type) { return size_text(type.int8_kv.bytes_per_token); });
+  const bool int8_kv = lm::cpu::has_vnni();
+  if (int8_kv) line("  --kv-dtype int8", [](const auto& type) { return size_text(type.int8_kv.bytes_per_token); });
   out << "\n  particles that fit into the " << size_text(info.available) << " free on this node, if all differ:\n";
   lengths([](const auto& type) { return type.kv; });
+  if (!int8_kv) return;
   out << "  and with --kv-dtype int8:\n";
   lengths([](const auto& type) { return type.int8_kv; });
 }
@@ -141,7 +144,7 @@ Json to_json(const ModelInfo& info) {
     const ModelInfo::Type& type = info.types[t];
     Json entry = {{"weight_bytes", type.summary.weight_bytes}};
     entry.update(to_json(type.kv, info.lengths));
-    entry["int8_kv"] = to_json(type.int8_kv, info.lengths);
+    if (lm::cpu::has_vnni()) entry["int8_kv"] = to_json(type.int8_kv, info.lengths);
     for (const ModelPart& part : type.summary.parts)
       entry["parts"][part.name] = {{"parameters", part.parameters}, {"bytes", part.bytes}};
     json["types"][lm::type_name(dtypes[t])] = std::move(entry);

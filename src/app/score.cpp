@@ -111,13 +111,13 @@ int score_command(cluster::World& world, const Arguments& arguments) {
                 << option_set(&options).shown;
     return 0;
   }
-  const agent::DeviceChoice device = agent::choose_device(wish_of(options), options.model, &world);
+  LoadOptions load{.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype)};
+  const agent::DeviceChoice device = agent::choose_device(wish_of(options), options.model, load, &world);
+  load.device = device.device;
   if (root && !device.note.empty()) print_message(device.note);
   world.together([&] {
     if (!root) return;
-    const auto model = load_model(
-        options.model,
-        {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype), .device = device.device});
+    const auto model = load_model(options.model, load);
     const Scored scored = score(*model, options);
     options.json ? print_scored_json(scored) : print_scored_table(scored);
   });

@@ -91,6 +91,12 @@ void read_gemma_3(const ConfigReader& in, TransformerConfig* c) {
   c->logit_cap = cap_of(in, "final_logit_softcapping", 0.0);
 }
 
+void check_phi_3(const ConfigReader& in, TransformerConfig* c) {
+  const RotaryScaling scaling = c->rotaries.front().scaling;
+  if (scaling != RotaryScaling::none && scaling != RotaryScaling::longrope)
+    in.unsupported("rotary position scaling other than longrope in " + c->architecture, "a checkpoint with longrope");
+}
+
 void read_gpt_neox(const ConfigReader& in, TransformerConfig* c) {
   if (!in.get<bool>("use_parallel_residual", true)) c->residual = Residual::serial;
 }
@@ -158,7 +164,8 @@ const std::array families = {
            .partly_turned = true,
            .original_context = 4096,
            .windows = Windows::every_layer,
-           .window = 0},
+           .window = 0,
+           .read_rest = check_phi_3},
     Family{.architecture = "SmolLM3ForCausalLM",
            .theta = 2e6,
            .unturned_interval = 4,
@@ -231,7 +238,7 @@ Activation activation_of(const ConfigReader& in, const Family& family) {
   if (!in.has(family.keys.activation)) return family.activation;
   auto name = in.get<std::string>(family.keys.activation, "");
   // The first files of Gemma say gelu, and mean its tanh form.
-  if (family.activation == Activation::gated_gelu_tanh && name == "gelu") name = "gelu_pytorch_tanh";
+  if (family.architecture == "GemmaForCausalLM" && name == "gelu") name = "gelu_pytorch_tanh";
   std::string known;
   for (const NamedActivation& one : named_activations) {
     if (is_gated(one.activation) != is_gated(family.activation)) continue;
@@ -323,6 +330,7 @@ std::vector<bool> listed_as_sliding(const ConfigReader& in, const std::vector<st
 }
 
 bool has_windows(const ConfigReader& in, const Family& family) {
+  if (family.windows == Windows::as_layer_types && in.is_null("sliding_window")) in.fail("sliding_window is null");
   if (family.windows == Windows::none || in.is_null("sliding_window")) return false;
   if (family.window == 0 && !in.has("sliding_window")) return false;
   return family.windows != Windows::as_use_sliding_window || in.get<bool>("use_sliding_window", false);

@@ -19,11 +19,14 @@ class RotaryEntries {
     for (const char* key : {"rope_scaling", "rope_parameters"}) {
       if (!in.has(key)) continue;
       if (!in.at(key).is_object()) in.wrong_type(key);
+      if (in.at(key).contains(layer_type) && !entries_.empty())
+        in.unsupported("rope_scaling beside rope_parameters of layers", "a config.json with one of them");
       if (in.at(key).empty() || !entries_.empty()) continue;
       key_ = key;
       entries_ = in.at(key);
-      if (is_of_layers_ = has(layer_type.c_str()) && entries_.at(layer_type).is_object(); is_of_layers_)
-        entries_ = json(entries_.at(layer_type));
+      if (is_of_layers_ = has(layer_type.c_str()); !is_of_layers_) continue;
+      if (!entries_.at(layer_type).is_object()) in.wrong_type(key);
+      entries_ = json(entries_.at(layer_type));
     }
   }
 

@@ -76,8 +76,8 @@ class Transformer {
 };
 
 /// @param options dtype automatic: bf16 where the processor has instructions for it, else f32; int8: weights and the
-///                products' operands in 8 bits, everything else as if automatic
-///                kv_dtype int8: keys and values in 8 bits; either only where the processor has VNNI instructions
+///                products' operands in 8 bits, everything else as in bf16; from AVX2 on
+///                kv_dtype int8: keys and values in 8 bits; with AVX-512 VNNI
 /// @throws ModelError
 std::unique_ptr<Transformer> load_cpu_transformer(const TransformerConfig& config,
                                                   std::shared_ptr<const Safetensors> weights,

@@ -107,8 +107,8 @@ void TransformerModel::check_memory(std::span<const TokenId> prompt, ContextLimi
       std::max<std::uint64_t>(memory.most_contexts(prompt.size(), limits.new_tokens, share), 1) - 1;
   const int tokens = std::min(memory.most_new_tokens(prompt.size(), limits.contexts, share), limits.new_tokens - 1);
   const bool kv_can_shrink = summary_.device == "cpu" && summary_.kv_dtype != "int8" && cpu::has_vnni();
-  std::string advice =
-      std::string("use ") + (kv_can_shrink ? "--kv-dtype int8, " : "") + "--dtype int8, a smaller model or more nodes";
+  std::string advice = std::string("use ") + (kv_can_shrink ? "--kv-dtype int8, " : "") +
+                       (summary_.dtype == "int8" ? "" : "--dtype int8, ") + "a smaller model or more nodes";
   if (tokens > 0) advice = "lower --max-tokens to " + std::to_string(tokens);
   if (particles > 0)
     advice = "use at most " + std::to_string(particles) + " particles a rank (with what --spare adds, 0 for none)" +

@@ -97,13 +97,12 @@ TEST(ChooseDevice, GpusOfTwoKindsAreNotMixed) {
 
 TEST(ChooseDevice, AModelThatNoGpuComputesRunsOnTheCpuWithALineThatSaysWhy) {
   const std::vector<GpuOffer> offers{gpus_of("a", 0, 1)};
-  const auto choose = [&](DeviceWish wish) { return choose_device(wish, offers, Rank{0}, "soft-capped logits"); };
+  const auto choose = [&](DeviceWish wish) { return choose_device(wish, offers, Rank{0}, "no GPU computes in f32"); };
 
   EXPECT_EQ(choose(DeviceWish::automatic).device.kind, cpu);
   EXPECT_EQ(choose(DeviceWish::automatic).note,
-            "all ranks run on the CPU (no GPU computes this model, which has soft-capped logits); --device cpu says so "
-            "from the start");
-  EXPECT_NE(choose(DeviceWish::cuda_if_any).note.find("soft-capped logits"), std::string::npos);
+            "all ranks run on the CPU (no GPU computes in f32); --device cpu says so from the start");
+  EXPECT_NE(choose(DeviceWish::cuda_if_any).note.find("no GPU computes in f32"), std::string::npos);
   EXPECT_EQ(choose(DeviceWish::cpu).note, "");
   EXPECT_THROW((void)choose(DeviceWish::cuda), UsageError);
 }
@@ -114,9 +113,9 @@ TEST(DeviceWishOf, OptionsModelsAndTypes) {
   EXPECT_EQ(device_wish("cpu", true, "m", DType::automatic), DeviceWish::cpu);
   EXPECT_EQ(device_wish("cuda", false, "m", DType::int8), DeviceWish::cuda);
   EXPECT_EQ(device_wish("auto", true, "tabular:x", DType::automatic), DeviceWish::cpu);
-  EXPECT_EQ(device_wish("auto", false, "m", DType::f32), DeviceWish::cpu);
+  EXPECT_EQ(device_wish("auto", false, "m", DType::f32), DeviceWish::automatic);
   EXPECT_THROW(device_wish("cuda", false, "m", DType::f32), UsageError);
-  EXPECT_EQ(device_wish("auto", true, "m", DType::automatic, KvDType::int8), DeviceWish::cpu);
+  EXPECT_EQ(device_wish("auto", true, "m", DType::automatic, KvDType::int8), DeviceWish::cuda_if_any);
   EXPECT_THROW(device_wish("cuda", false, "m", DType::automatic, KvDType::int8), UsageError);
   EXPECT_THROW(device_wish("tpu", false, "m", DType::automatic), UsageError);
 }

@@ -395,6 +395,16 @@ TEST_F(ChangedConfig, WhatOneFamilyLacksIsNamed) {
   EXPECT_NE(refusal_of("granite", "residual_multiplier", 0).find("not positive"), std::string::npos);
   EXPECT_NE(refusal_of("smollm3", "no_rope_layers", {1}).find("every layer"), std::string::npos);
   EXPECT_NE(refusal_of("smollm3", "no_rope_layers", {"x"}).find("wrong type"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma3", "rope_scaling", {{"rope_type", "linear"}, {"factor", 4.0}})
+                .find("rope_scaling beside rope_parameters of layers"),
+            std::string::npos);
+  EXPECT_NE(refusal_of("gemma3", "rope_parameters", {{"sliding_attention", 1e4}}).find("wrong type"),
+            std::string::npos);
+  EXPECT_NE(refusal_of("gemma3", "sliding_window", nullptr).find("sliding_window is null"), std::string::npos);
+  EXPECT_NE(refusal_of("gemma2", "hidden_activation", "gelu").find("activation 'gelu'"), std::string::npos);
+  EXPECT_NE(refusal_of("phi3_window", "rope_parameters", {{"rope_type", "linear"}, {"factor", 4.0}})
+                .find("other than longrope in Phi3ForCausalLM"),
+            std::string::npos);
   EXPECT_NE(refusal_of("mistral_window", "sliding_window", 0).find("'sliding_window' is 0"), std::string::npos);
   EXPECT_NE(refusal_of("qwen2_yarn_window", "layer_types", {"full_attention"}).find("every layer"), std::string::npos);
 }

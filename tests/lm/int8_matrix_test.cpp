@@ -155,7 +155,7 @@ std::vector<float> multiply_plainly(const PanelOperands& in, int rows, int words
 TEST(Int8Kernels, MultiplyToTheSameBitsOnEveryInstructionSet) {
   std::vector<Product> products;
   if (__builtin_cpu_supports("avx2")) products.push_back(multiply_int8_avx2);
-  if (__builtin_cpu_supports("avxvnni")) products.push_back(multiply_int8_avx2_vnni);
+  if (has_avx_vnni()) products.push_back(multiply_int8_avx2_vnni);
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) products.push_back(multiply_int8);
 
   for (const int rows : {1, 2, 3, 4, 5, 6, 7, 12, 13, 33})

@@ -1,4 +1,5 @@
 // The products for AMX, with its instructions computed in plain C++, see emulated_tiles.hpp.
+#ifdef __x86_64__
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -287,3 +288,4 @@ TEST(CheckedProducts, AreRefusedInOneLineWhereTheyAreWrong) {
 
 }  // namespace
 }  // namespace shoal::lm::cpu
+#endif

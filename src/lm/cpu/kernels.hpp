@@ -129,7 +129,7 @@ struct AttentionKernels {
   void (*attend)(const AttentionTask<T>& task, const AttentionTask<T>* next);
 };
 
-/// T: float or Bf16, the type of a product's operand. Keys and values are kept in it, too.
+/// T: float or Bf16, the type of a product's operand. This attention's keys and values are kept in it, too.
 template <class T>
 struct Kernels : AttentionKernels<T> {
   /// out = x / sqrt(mean(x^2) + epsilon) * weight; n a multiple of 16 (Zhang & Sennrich 2019).

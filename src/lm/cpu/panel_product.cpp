@@ -1,5 +1,7 @@
 #include "lm/cpu/panel_product.hpp"
 
+#include <cpuid.h>
+
 #include <vector>
 
 #include "base/aligned.hpp"
@@ -56,6 +58,14 @@ void compare(const std::vector<float>& y, const Numbers& numbers) {
 
 }  // namespace
 
+/// __builtin_cpu_supports of clang 14 does not know it.
+bool has_avx_vnni() {
+  constexpr unsigned avx_vnni = 1U << 4U;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+         (eax & avx_vnni) != 0;
+}
+
 PanelProducts panel_products() {
 #ifdef SHOAL_AMX
   if (used_isa() >= Isa::amx) {
@@ -65,7 +75,7 @@ PanelProducts panel_products() {
   }
 #endif
   if (used_isa() >= Isa::avx512_vnni) return {multiply_bf16, multiply_int8, PanelParts::rows};
-  const auto int8 = __builtin_cpu_supports("avxvnni") ? multiply_int8_avx2_vnni : multiply_int8_avx2;
+  const auto int8 = has_avx_vnni() ? multiply_int8_avx2_vnni : multiply_int8_avx2;
   return {nullptr, int8, PanelParts::rows};
 }
 

@@ -33,10 +33,12 @@ struct Int8Scales {
 /// Every element is one sum in the order of the inputs, however many rows there are. Only if has_fast_bf16().
 void multiply_bf16(const PanelProduct& task);
 /// Rows are unsigned, weights signed; sums are exact, so that all three give the same bits. The first needs
-/// Isa::avx512_vnni, the others AVX2, the last AVX-VNNI besides.
+/// Isa::avx512_vnni, the second AVX2, the third has_avx_vnni().
 void multiply_int8(const PanelProduct& task, const Int8Scales& scales);
 void multiply_int8_avx2(const PanelProduct& task, const Int8Scales& scales);
 void multiply_int8_avx2_vnni(const PanelProduct& task, const Int8Scales& scales);
+/// AVX2 and AVX-VNNI.
+bool has_avx_vnni();
 
 /// The same on Isa::amx. In bf16, every 32 inputs are summed for themselves and then added, denormals counting as zero.
 void multiply_bf16_amx(const PanelProduct& task);
