@@ -216,7 +216,8 @@ int converse(cluster::World& world, AgentJob job, Log* log) {
   const bool root = world.rank() == Rank{0};
   const GenerateOptions& options = job.options.generate;
   world.together([&] { force_isa(parse_isa(options.isa)); });
-  const agent::DeviceChoice device = agent::choose_device(device_wish(options), job.source, types_of(options), &world);
+  LoadOptions load = types_of(options);
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), job.source, load, &world);
   const auto warn = [&](const std::string& line) {
     if (!root || line.empty()) return;
     log->warning(line);
@@ -228,9 +229,8 @@ int converse(cluster::World& world, AgentJob job, Log* log) {
   set_worker_threads(job.options.use_parallel ? agent::choose_workers(on_gpu ? 0 : options.workers, world) : 1);
   job.options.generate.smc.micro_batches =
       agent::choose_micro_batches(job.options.use_parallel ? options.workers : 1, device.device);
-  const std::shared_ptr<const LanguageModel> model = agent::load_together(
-      &world, job.source,
-      {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype), .device = device.device});
+  load.device = device.device;
+  const std::shared_ptr<const LanguageModel> model = agent::load_together(&world, job.source, load);
   log->info("shoal agent, rank " + std::to_string(world.rank().value()) + " of " + std::to_string(world.size()) +
             ", model " + model->summary().id + ", " + std::to_string(worker_threads()) + " worker(s)");
   const agent::GpuNetwork network = agent::link_gpus(&world, device);

@@ -156,8 +156,8 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
     if (show) print_message(line);
   };
   world.together([&] { force_isa(parse_isa(options.isa)); });
-  const agent::DeviceChoice device =
-      agent::choose_device(device_wish(options), options.model, types_of(options), &world);
+  LoadOptions load = types_of(options);
+  const agent::DeviceChoice device = agent::choose_device(device_wish(options), options.model, load, &world);
   note(device.note, true);
 
   const bool on_gpu = device.device.kind == Device::Kind::cuda;
@@ -168,9 +168,8 @@ int run_job(cluster::World& world, GenerateJob job, const Arguments& arguments, 
   if (workers < options.workers) note(agent::fewer_workers_note(options.workers, workers, world), !options.quiet);
   set_worker_threads(threads);
   const Stopwatch loading;
-  const auto model = agent::load_together(
-      &world, options.model,
-      {.dtype = parse_dtype(options.dtype), .kv_dtype = parse_kv_dtype(options.kv_dtype), .device = device.device});
+  load.device = device.device;
+  const auto model = agent::load_together(&world, options.model, load);
   const auto prompt = world.together([&] { return encode_prompt(*model, options); });
   const agent::GpuNetwork network = agent::link_gpus(&world, device);
   if (network.is_warning)

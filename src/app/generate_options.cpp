@@ -229,16 +229,7 @@ std::vector<PotentialPtr> make_potentials(const GenerateOptions& options) {
   return potentials;
 }
 
-Isa parse_isa(const std::string& name) {
-  return parse_name<Isa>("isa", name,
-                         {{"auto", processor_isa()},
-                          {"baseline", Isa::baseline},
-                          {"avx2", Isa::avx2},
-                          {"avx512", Isa::avx512},
-                          {"avx512_vnni", Isa::avx512_vnni},
-                          {"avx512_bf16", Isa::avx512_bf16},
-                          {"amx", Isa::amx}});
-}
+Isa parse_isa(const std::string& name) { return name == "auto" ? processor_isa() : isa_named(name); }
 
 void choose_migration(GenerateOptions* o, cluster::World& world, const LanguageModel& model, lm::GpuLinks* gpus) {
   if (!o->spare_percent) {

@@ -66,12 +66,12 @@ std::string name_of(Isa isa) {
 }
 
 Isa isa_named(const std::string& name) {
-  std::string names;
+  std::string names = "auto";
   for (const Isa isa : all_isas) {
     if (name == name_of(isa)) return isa;
-    names += (names.empty() ? "" : ", ") + name_of(isa);
+    names += ", " + name_of(isa);
   }
-  throw UsageError("bad instruction set '" + name + "' (not known) choose one of " + names);
+  throw UsageError("bad --isa '" + name + "' (not known) choose one of " + names);
 }
 
 Isa processor_isa() {

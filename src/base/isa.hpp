@@ -14,7 +14,7 @@ inline constexpr std::array all_isas{Isa::baseline,    Isa::avx2,        Isa::av
                                      Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
 
 std::string name_of(Isa isa);
-/// @throws UsageError that lists the names, if there is none such
+/// @throws UsageError that lists the names, and auto, if there is none such
 Isa isa_named(const std::string& name);
 /// The best that this processor has, and the system lets this process use.
 Isa processor_isa();

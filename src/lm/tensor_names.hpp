@@ -15,14 +15,14 @@ enum class MatrixLayout { outputs_inputs, inputs_outputs };
 struct TensorNames {
   std::string prefix;
   std::string embedding;
-  std::string positions;               ///< empty if there are none
-  std::string layer;                   ///< before a layer's number
-  std::string attention_norm;          ///< before attention; this and others are empty where there is no such norm
-  std::string mlp_norm;                ///< before the MLP
-  std::string after_attention_norm;    ///< of what attention adds
-  std::string after_mlp_norm;          ///< of what the MLP adds
-  std::string query_norm, key_norm;    ///< where heads have norms
-  std::vector<std::string> attention;  ///< query, key and value, or one tensor of all three
+  std::string positions = {};             ///< empty if there are none
+  std::string layer;                      ///< before a layer's number
+  std::string attention_norm;             ///< before attention; this and others are empty where there is no such norm
+  std::string mlp_norm = {};              ///< before the MLP
+  std::string after_attention_norm = {};  ///< of what attention adds
+  std::string after_mlp_norm = {};        ///< of what the MLP adds
+  std::string query_norm = {}, key_norm = {};  ///< where heads have norms
+  std::vector<std::string> attention;          ///< query, key and value, or one tensor of all three
   std::string output;
   bool head_by_head = false;    ///< that one tensor has each head's query, key and value together
   std::vector<std::string> up;  ///< gate and up, one tensor of both, or up alone

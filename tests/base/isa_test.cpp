@@ -47,7 +47,7 @@ TEST_F(UsedIsa, IsRefusedUnderANameThatThereIsNot) {
     ADD_FAILURE() << "no error";
   } catch (const UsageError& e) {
     EXPECT_STREQ(e.what(),
-                 "bad instruction set 'mmx' (not known) choose one of baseline, avx2, avx512, avx512_vnni, "
+                 "bad --isa 'mmx' (not known) choose one of auto, baseline, avx2, avx512, avx512_vnni, "
                  "avx512_bf16, amx");
   }
 }

@@ -70,11 +70,6 @@ std::vector<double> spread(const std::vector<double>& x) {
   return y;
 }
 double order_of(std::size_t length) { return static_cast<double>(length & (~length + 1)); }
-double largest_of(const std::vector<double>& x) {
-  double largest = 0.0;
-  for (const double v : x) largest = std::max(largest, std::abs(v));
-  return largest;
-}
 
 template <class F>
 class AttentionTest : public testing::Test {
@@ -85,24 +80,9 @@ class AttentionTest : public testing::Test {
   void SetUp() override {
     if (attention_tables<F>().empty()) GTEST_SKIP() << "this processor has no VNNI instructions";
   }
-  /// Runs @p compute(kernels, out) for every table; @return what all of them give.
   template <class Compute>
   std::vector<double> same_for_all(std::size_t n, const Compute& compute) {
-    std::vector<T> first;
-    for (const auto& [name, kernels] : attention_tables<F>()) {
-      std::vector<T> out(n);
-      compute(*kernels, out.data());
-      if (first.empty()) first = out;
-      EXPECT_EQ(std::memcmp(out.data(), first.data(), n * sizeof(T)), 0) << name;
-    }
-    std::vector<double> values;
-    for (const T x : first) values.push_back(to_double(x));
-    return values;
-  }
-  static void expect_close(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
-    const double largest = std::max(largest_of(expected), 1e-30);
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      ASSERT_NEAR(found[i], expected[i], tolerance * largest) << "at " << i;
+    return cpu::same_for_all<T>(attention_tables<F>(), n, compute);
   }
 };
 
@@ -273,35 +253,36 @@ TYPED_TEST(AttentionTest, StoringWritesNoNeighbour) {
   }
 }
 
-TYPED_TEST(AttentionTest, StoredValuesAreRoundedToNearestAndKeepNan) {
-  if constexpr (is_int8<TypeParam>) {
-    GTEST_SKIP() << "rows are rounded as a whole";
-  } else {
-    using Number = typename TypeParam::T;
-    std::vector<float> x = normal(240, 6);
-    const float infinity = std::numeric_limits<float>::infinity();
-    for (const float special :
-         {0.0F, -0.0F, infinity, -infinity, 0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, 3.4028235e38F, 1e-40F, 0x1p-149F,
-          std::nanf(""), -std::nanf(""), std::nanf("0x3FFFFF"), 1.0F, 2.0F, 3.0F})
-      x.push_back(special);
+template <class F>
+class AttentionInOperandsTest : public AttentionTest<F> {};
+using FormatsOfOperands = testing::Types<Format<float, float>, Format<Bf16, Bf16>>;
+TYPED_TEST_SUITE(AttentionInOperandsTest, FormatsOfOperands);
 
-    for (const int slot : {0, 1, 15}) {
-      const auto block = this->same_for_all(2 * block_positions * x.size(), [&](const auto& kernels, auto* out) {
-        kernels.store_value(x.data(), static_cast<int>(x.size()), slot, reinterpret_cast<std::byte*>(out));
-      });
+TYPED_TEST(AttentionInOperandsTest, StoredValuesAreRoundedToNearestAndKeepNan) {
+  using Number = typename TypeParam::T;
+  std::vector<float> x = normal(240, 6);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float special :
+       {0.0F, -0.0F, infinity, -infinity, 0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, 3.4028235e38F, 1e-40F, 0x1p-149F,
+        std::nanf(""), -std::nanf(""), std::nanf("0x3FFFFF"), 1.0F, 2.0F, 3.0F})
+    x.push_back(special);
 
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const bool pairs = operand_type<Number> == OperandType::bf16;
-        const auto s = static_cast<std::size_t>(slot);
-        const double found =
-            block[block_positions * x.size() + (pairs ? (s / 2 * x.size() + i) * 2 + s % 2 : s * x.size() + i)];
-        Number rounded;
-        assign(x[i], &rounded);
-        if (std::isnan(x[i]))
-          EXPECT_TRUE(std::isnan(found));
-        else
-          EXPECT_EQ(found, to_double(rounded));
-      }
+  for (const int slot : {0, 1, 15}) {
+    const auto block = this->same_for_all(2 * block_positions * x.size(), [&](const auto& kernels, auto* out) {
+      kernels.store_value(x.data(), static_cast<int>(x.size()), slot, reinterpret_cast<std::byte*>(out));
+    });
+
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const bool pairs = operand_type<Number> == OperandType::bf16;
+      const auto s = static_cast<std::size_t>(slot);
+      const double found =
+          block[block_positions * x.size() + (pairs ? (s / 2 * x.size() + i) * 2 + s % 2 : s * x.size() + i)];
+      Number rounded;
+      assign(x[i], &rounded);
+      if (std::isnan(x[i]))
+        EXPECT_TRUE(std::isnan(found));
+      else
+        EXPECT_EQ(found, to_double(rounded));
     }
   }
 }
@@ -315,7 +296,7 @@ TYPED_TEST(AttentionTest, AttentionFollowsItsFormula) {
       const auto found = this->same_for_all(static_cast<std::size_t>(head_dim),
                                             [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
-      this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+      expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
     }
 }
 
@@ -329,7 +310,7 @@ TYPED_TEST(AttentionTest, AttentionSeesOnlyItsWindow) {
       const auto found =
           this->same_for_all(32, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
-      this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+      expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
     }
 }
 
@@ -345,7 +326,7 @@ TYPED_TEST(AttentionTest, AttentionCapsWhatItSees) {
       const auto found =
           this->same_for_all(32, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
-      this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+      expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
       auto uncapped = head;
       uncapped.cap = 0.0F;
       if (positions > first + 1) {
@@ -362,7 +343,7 @@ TYPED_TEST(AttentionTest, BlocksBeforeTheWindowAreNotRead) {
 
   const auto found = this->same_for_all(32, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
-  this->expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
+  expect_close(found, head.attend(query), 4 * this->rounding + head.error_of_16_bits(query));
 }
 
 TYPED_TEST(AttentionTest, FetchingTheNextRowChangesNothing) {
@@ -485,7 +466,7 @@ TYPED_TEST(AttentionTest, AttentionStandsExtremeScores) {
     const auto found =
         this->same_for_all(64, [&](const auto& kernels, auto* out) { head.attend(kernels, query, out); });
 
-    this->expect_close(found, head.attend(query), 4 * this->rounding + 1e-3);
+    expect_close(found, head.attend(query), 4 * this->rounding + 1e-3);
   }
 }
 

@@ -1,6 +1,11 @@
 // The kernels of every instruction set that this processor has, and what their tests compute with.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -51,6 +56,35 @@ inline std::vector<float> normal(std::size_t count, std::uint64_t seed, float sc
   std::vector<float> values(count);
   for (float& value : values) value = one(generator);
   return values;
+}
+
+/// Runs @p compute(kernels, out) for every table of @p tables, pairs of name and kernels; @return what all of them
+/// give.
+template <class T, class Tables, class Compute>
+std::vector<double> same_for_all(const Tables& tables, std::size_t n, const Compute& compute) {
+  std::vector<T> first;
+  for (const auto& [name, kernels] : tables) {
+    std::vector<T> out(n);
+    compute(*kernels, out.data());
+    if (first.empty()) first = out;
+    EXPECT_EQ(std::memcmp(out.data(), first.data(), n * sizeof(T)), 0) << name;
+  }
+  std::vector<double> values;
+  for (const T x : first) values.push_back(to_double(x));
+  return values;
+}
+
+inline double largest_of(const std::vector<double>& x) {
+  double largest = 0.0;
+  for (const double v : x) largest = std::max(largest, std::abs(v));
+  return largest;
+}
+
+/// @param tolerance relative to the largest that is expected
+inline void expect_close(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
+  const double largest = std::max(largest_of(expected), 1e-30);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(found[i], expected[i], tolerance * largest) << "at " << i;
 }
 
 }  // namespace shoal::lm::cpu

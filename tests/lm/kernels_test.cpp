@@ -21,25 +21,9 @@ class KernelsTest : public testing::Test {
  protected:
   static constexpr double rounding = operand_type<T> == OperandType::bf16 ? 0x1p-8 : 1e-6;
 
-  /// Runs @p compute(kernels, out) for every table; @return what all of them give.
   template <class Compute>
   std::vector<double> same_for_all(std::size_t n, const Compute& compute) {
-    std::vector<T> first;
-    for (const auto& [name, kernels] : tables<T>()) {
-      std::vector<T> out(n);
-      compute(*kernels, out.data());
-      if (first.empty()) first = out;
-      EXPECT_EQ(std::memcmp(out.data(), first.data(), n * sizeof(T)), 0) << name;
-    }
-    std::vector<double> values;
-    for (const T x : first) values.push_back(to_double(x));
-    return values;
-  }
-  static void expect_close(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
-    double largest = 0.0;
-    for (const double x : expected) largest = std::max(largest, std::abs(x));
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      ASSERT_NEAR(found[i], expected[i], tolerance * std::max(largest, 1e-30)) << "at " << i;
+    return cpu::same_for_all<T>(tables<T>(), n, compute);
   }
 };
 
@@ -59,7 +43,7 @@ TYPED_TEST(KernelsTest, RmsNormFollowsItsFormula) {
       for (const float v : x) squares += static_cast<double>(v) * v;
       std::vector<double> expected;
       for (std::size_t i = 0; i < size; ++i) expected.push_back(x[i] / std::sqrt(squares / n + 1e-6) * weight[i]);
-      this->expect_close(found, expected, this->rounding);
+      expect_close(found, expected, this->rounding);
     }
 }
 
@@ -90,7 +74,7 @@ TYPED_TEST(KernelsTest, LayerNormFollowsItsFormula) {
       std::vector<double> expected;
       for (std::size_t i = 0; i < size; ++i)
         expected.push_back((x[i] - mean) / std::sqrt(squares / n + 1e-5) * weight[i] + bias[i]);
-      this->expect_close(found, expected, this->rounding + offset * 1e-7);
+      expect_close(found, expected, this->rounding + offset * 1e-7);
     }
 }
 
@@ -126,7 +110,7 @@ TYPED_TEST(KernelsTest, GeluFollowsItsFormula) {
     std::vector<double> expected;
     for (const double v : x)
       expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))));
-    this->expect_close(found, expected, this->rounding);
+    expect_close(found, expected, this->rounding);
   }
 }
 
@@ -139,7 +123,7 @@ TYPED_TEST(KernelsTest, ExactGeluFollowsItsFormula) {
 
     std::vector<double> expected;
     for (const double v : x) expected.push_back(0.5 * v * std::erfc(-v / std::sqrt(2.0)));
-    this->expect_close(found, expected, this->rounding);
+    expect_close(found, expected, this->rounding);
   }
 }
 
@@ -155,7 +139,7 @@ TYPED_TEST(KernelsTest, GegluFollowsItsFormula) {
       const double v = gate[i];
       expected.push_back(0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (v + 0.044715 * v * v * v))) * up[i]);
     }
-    this->expect_close(found, expected, this->rounding);
+    expect_close(found, expected, this->rounding);
   }
 }
 
@@ -198,7 +182,7 @@ TYPED_TEST(KernelsTest, SwigluFollowsItsFormula) {
     std::vector<double> expected;
     for (std::size_t i = 0; i < 640; ++i)
       expected.push_back(gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * up[i]);
-    this->expect_close(found, expected, this->rounding);
+    expect_close(found, expected, this->rounding);
   }
 }
 

@@ -161,7 +161,7 @@ class CpuTransformer final : public Transformer {
     }
   }
 
-  /// In the operands' type, as Hugging Face's models have it.
+  /// In the operands' type, as Hugging Face's Gemma has it. (Granite's multipliers are exact in both.)
   [[nodiscard]] float embedding_scale() const {
     const auto exact = static_cast<float>(config_.embedding_scale);
     return cpu::operand_type<T> == cpu::OperandType::bf16 ? Bf16::from_float(exact).to_float() : exact;
